@@ -1,0 +1,2 @@
+//! The haechi binary.
+fn main() {}
