@@ -1,0 +1,75 @@
+# What one types in this house. `make` alone prints this list.
+# Every target sets up what it needs first (dev/setup), so each works on a fresh Debian or Ubuntu.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+# Where rustup puts cargo, for a shell that was open before Rust was installed.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+# The development broker's name; several run side by side: make kafka NAME=two
+NAME ?= dev
+
+##@ Use it
+.PHONY: demo
+demo: ## generated logs with attacks in them, the shipped rules, alerts as they come
+	@dev/setup rust build
+	cargo run --release --bin haechi -- demo
+
+.PHONY: build
+build: ## the release binary: target/release/haechi
+	@dev/setup rust build
+	cargo build --release --bin haechi
+
+##@ Work on it
+.PHONY: setup
+setup: ## install all that the targets here need and this machine lacks
+	@dev/setup
+
+.PHONY: test
+test: ## every test, on a Kafka of its own (or on HAECHI_KAFKA=host:port)
+	@dev/test
+
+.PHONY: bench
+bench: ## the pipeline's rate beside a bare consumer of the same topic
+	@dev/setup
+	cargo build --release --bin haechi
+	dev/with-kafka bench cargo bench --workspace
+
+.PHONY: lint
+lint: ## formatting, clippy, docs, dependencies: what CI checks before the tests
+	@.ci/run lint
+
+.PHONY: ci
+ci: ## exactly what CI runs
+	@.ci/run
+
+##@ Kafka for development
+.PHONY: kafka
+kafka: ## start a real Apache Kafka, print its address (NAME=two for a second one)
+	@dev/kafka start $(NAME)
+
+.PHONY: kafka-stop
+kafka-stop: ## stop it; data and port are kept for the next start
+	@dev/kafka stop $(NAME)
+
+.PHONY: kafka-restart
+kafka-restart: ## stop it and start it on the same port with the same data
+	@dev/kafka restart $(NAME)
+
+.PHONY: kafka-status
+kafka-status: ## which ones there are
+	@dev/kafka status
+
+.PHONY: kafka-delete
+kafka-delete: ## stop it and throw its data away (NAME=--all for every one)
+	@dev/kafka delete $(NAME)
+
+##@ Help
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); echo
