@@ -1,0 +1,163 @@
+//! Detections: what a single event must look like.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::pattern::Pattern;
+use crate::rule::{Logsource, RuleHeader};
+
+/// A Sigma detection rule, its filters already applied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DetectionRule {
+    /// What the rule says about itself.
+    pub header: RuleHeader,
+    /// Which events it looks at.
+    pub logsource: Logsource,
+    /// What such an event must look like.
+    pub condition: Expr,
+    /// Whether a match is an alert. False when the rule only feeds correlations, none of which says `generate: true`.
+    pub alerts: bool,
+}
+
+/// A condition over one event, all selections and modifiers resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expr {
+    /// All of these.
+    And(Vec<Expr>),
+    /// At least one of these.
+    Or(Vec<Expr>),
+    /// Not this.
+    Not(Box<Expr>),
+    /// At least this many of these.
+    AtLeast(usize, Vec<Expr>),
+    /// A test of one field.
+    Field(FieldTest),
+    /// Some value anywhere in the event, or its raw text where there is one, matches.
+    Keyword(Text),
+    /// Always or never.
+    Const(bool),
+}
+
+/// A test of one field of an event. A field of several values matches when any of them does; an absent field matches only
+/// [`Test::Null`] and `Test::Exists(false)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldTest {
+    /// The field's name as the rule writes it.
+    pub field: Arc<str>,
+    /// What its value must be.
+    pub test: Test,
+}
+
+/// What a value must be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Test {
+    /// The value, as text, is covered by the pattern. Numbers and booleans of a rule come as their decimal spelling.
+    Text(Text),
+    /// The regular expression (syntax of the `regex` crate, flags inlined as `(?ims)`) is found somewhere in the value. Known to
+    /// compile within [`crate::REGEX_SIZE_LIMIT`].
+    Regex(String),
+    /// The value reads as a number that compares so with this finite one. A value that is no number does not match, whatever the
+    /// operator.
+    Compare(CompareOp, f64),
+    /// The value reads as an IP address inside this network (address, prefix length; host bits are zero). An IPv4-mapped IPv6 address
+    /// in an event counts as the IPv4 address; the network here is never IPv4-mapped.
+    Cidr(IpAddr, u8),
+    /// The field is there (a null counts as there), or is not.
+    Exists(bool),
+    /// The value is null, or the field is absent. The empty text is neither.
+    Null,
+    /// The value matches the value of another field of the same event. Absent fields and nulls never match.
+    FieldRef {
+        /// The other field.
+        other: Arc<str>,
+        /// Where in this field's value the other's value must be found.
+        position: Position,
+        /// Whether upper and lower case differ.
+        cased: bool,
+    },
+}
+
+/// A [`Pattern`] and how to compare letters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Text {
+    /// Covers the whole value; `contains` is `*…*`.
+    pub pattern: Pattern,
+    /// Whether upper and lower case differ.
+    pub cased: bool,
+}
+
+/// Where one text must be found in another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Position {
+    /// They are the same.
+    Whole,
+    /// At the start.
+    Start,
+    /// At the end.
+    End,
+    /// Anywhere.
+    Contains,
+}
+
+/// How two numbers compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CompareOp {
+    /// `<`
+    Lt,
+    /// `<=`
+    Lte,
+    /// `>`
+    Gt,
+    /// `>=`
+    Gte,
+    /// `=`
+    Eq,
+    /// `≠`
+    Neq,
+}
+
+impl CompareOp {
+    /// Whether `left` compares so with `right`. Nothing compares with NaN, except that it is [`CompareOp::Neq`].
+    pub fn holds(self, left: f64, right: f64) -> bool {
+        match self {
+            Self::Lt => left < right,
+            Self::Lte => left <= right,
+            Self::Gt => left > right,
+            Self::Gte => left >= right,
+            Self::Eq => left == right,
+            Self::Neq => left != right,
+        }
+    }
+}
+
+impl Expr {
+    /// Calls `visit` with every field that the condition reads, the other side of a [`Test::FieldRef`] too; a field read
+    /// twice is named twice.
+    pub fn fields(&self, visit: &mut impl FnMut(&str)) {
+        match self {
+            Self::And(parts) | Self::Or(parts) | Self::AtLeast(_, parts) => {
+                parts.iter().for_each(|part| part.fields(visit));
+            }
+            Self::Not(inner) => inner.fields(visit),
+            Self::Field(FieldTest { field, test }) => {
+                visit(field);
+                if let Test::FieldRef { other, .. } = test {
+                    visit(other);
+                }
+            }
+            Self::Keyword(_) | Self::Const(_) => {}
+        }
+    }
+
+    /// Whether the condition looks for keywords, and so needs every value of an event.
+    pub fn has_keywords(&self) -> bool {
+        match self {
+            Self::And(parts) | Self::Or(parts) | Self::AtLeast(_, parts) => {
+                parts.iter().any(Self::has_keywords)
+            }
+            Self::Not(inner) => inner.has_keywords(),
+            Self::Keyword(_) => true,
+            Self::Field(_) | Self::Const(_) => false,
+        }
+    }
+}
