@@ -1,0 +1,333 @@
+//! Batches in, hits out.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch};
+use haechi_rules::Logsource;
+
+use crate::cache::{EMPTY, SetId, Value, ValueCache};
+use crate::columns::{Layout, Texts};
+use crate::error::DetectError;
+use crate::matcher::Work;
+use crate::plan::Plan;
+use crate::predicate::{FieldId, PredicateId};
+use crate::row_test::Pair;
+use crate::stamps::Stamps;
+
+/// Rules that matched events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hits {
+    /// All matches of a batch, by row, then by rule.
+    pub hits: Vec<Hit>,
+}
+
+/// A rule that matched an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hit {
+    /// The event's row in the batch.
+    pub row: u32,
+    /// The rule's index in the list that the plan was compiled from.
+    pub rule: u32,
+}
+
+/// Runs a plan over batches. Each worker has its own; answers never depend on what it saw before, only the time they take does.
+#[derive(Debug)]
+pub struct Detector {
+    plan: Arc<Plan>,
+    classes: Vec<Class>,
+    layout: Option<Layout>,
+    cache: ValueCache,
+    work: Work,
+    scratch: Scratch,
+}
+
+/// What an event class means for the plan.
+#[derive(Debug)]
+struct Class {
+    /// Per distinct logsource of the rules, whether it covers the class.
+    covers: Vec<bool>,
+    /// Per field (and for keywords), whether a covering rule tests its values.
+    wants: Vec<bool>,
+    /// The covering rules that wait for no predicate.
+    ungated: Vec<u32>,
+    /// Whether any rule covers the class.
+    covered: bool,
+}
+
+/// Space kept from batch to batch.
+#[derive(Debug)]
+struct Scratch {
+    /// What the values of the batch satisfy, field by field.
+    found: Vec<(u32, SetId)>,
+    /// The same sets, row by row; row `i`'s end at `ends[i]`.
+    sets: Vec<SetId>,
+    ends: Vec<u32>,
+    ids: Vec<PredicateId>,
+    satisfied: Stamps,
+    looked_at: Stamps,
+    candidates: Vec<u32>,
+    pair: Pair,
+}
+
+impl Detector {
+    /// Bytes that [`Detector::new`] gives to the cache of values.
+    pub const DEFAULT_CACHE_BYTES: usize = 32 << 20;
+
+    /// A detector for a plan.
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self::with_cache(plan, Self::DEFAULT_CACHE_BYTES)
+    }
+
+    /// A detector whose cache of values takes about `bytes`. With 0 it remembers nothing.
+    pub fn with_cache(plan: Arc<Plan>, bytes: usize) -> Self {
+        let predicates = plan.predicate_count();
+        Self {
+            classes: Vec::new(),
+            layout: None,
+            cache: ValueCache::new(plan.matchers.len(), bytes),
+            work: Work::new(predicates, plan.regexes.clone()),
+            scratch: Scratch {
+                found: Vec::new(),
+                sets: Vec::new(),
+                ends: Vec::new(),
+                ids: Vec::new(),
+                satisfied: Stamps::new(predicates),
+                looked_at: Stamps::new(plan.roots.len()),
+                candidates: Vec::new(),
+                pair: Pair::default(),
+            },
+            plan,
+        }
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Makes event classes known, those after the ones already bound. A class is the set of logsources of an event, its
+    /// index is what the `_class` column says; a rule looks at the class when it covers any of them.
+    pub fn bind_classes(&mut self, classes: &[Vec<Logsource>]) {
+        let new = classes.iter().skip(self.classes.len());
+        let new: Vec<Class> = new.map(|class| Class::new(&self.plan, class)).collect();
+        self.classes.extend(new);
+    }
+
+    /// Finds which rules match which rows.
+    ///
+    /// # Errors
+    /// When the batch is not what the decoder makes for this plan: a column is missing or of another type, a class is not bound.
+    pub fn detect(&mut self, batch: &RecordBatch) -> Result<Hits, DetectError> {
+        u32::try_from(batch.num_rows()).map_err(|_| DetectError::TooLarge)?;
+        let layout = match self.layout.take().filter(|layout| layout.fits(batch)) {
+            Some(layout) => layout,
+            None => Layout::of(
+                batch.schema_ref(),
+                self.plan.fields().iter().map(AsRef::as_ref),
+            )?,
+        };
+        let layout = self.layout.insert(layout);
+        let columns: Result<Vec<Texts<'_>>, DetectError> = (0..=self.plan.any_value())
+            .map(|field| layout.texts(batch, field))
+            .collect();
+        let columns = columns?;
+        let classes = layout.classes(batch)?.values();
+        let bound = self.classes.len();
+        if let Some(&class) = classes.iter().find(|&&class| usize::from(class) >= bound) {
+            return Err(DetectError::UnboundClass { class, bound });
+        }
+        self.match_values(&columns, classes)?;
+        self.sort_by_row(batch.num_rows())?;
+        Ok(self.look_at_rules(&columns, classes))
+    }
+
+    /// Field by field, finds what each value satisfies.
+    fn match_values(&mut self, columns: &[Texts<'_>], classes: &[u16]) -> Result<(), DetectError> {
+        let Self {
+            plan,
+            classes: bound,
+            cache,
+            work,
+            scratch,
+            ..
+        } = self;
+        let Scratch { found, ids, .. } = scratch;
+        let triggers = &plan.triggers;
+        cache.begin_batch();
+        found.clear();
+        let mut too_large = false;
+        for ((texts, matcher), field) in columns.iter().zip(&plan.matchers).zip(0..) {
+            if !bound.iter().any(|class| class.wants(field)) {
+                continue;
+            }
+            let views = texts.items.views();
+            texts.each_row(|row, items| {
+                let class = classes
+                    .get(row)
+                    .and_then(|&class| bound.get(usize::from(class)));
+                if !class.is_some_and(|class| class.wants(field)) {
+                    return;
+                }
+                for item in items {
+                    let Some(&view) = views.get(item).filter(|_| texts.items.is_valid(item)) else {
+                        continue;
+                    };
+                    let value = Value {
+                        view,
+                        text: texts.items.value(item),
+                    };
+                    let set = cache.set(field as usize, value, ids, |text, ids| {
+                        matcher.satisfied(text, work, ids);
+                        ids.sort_unstable_by_key(|&predicate| {
+                            (triggers.is_awaited(predicate), predicate)
+                        });
+                        ids.len()
+                            - ids.partition_point(|&predicate| !triggers.is_awaited(predicate))
+                    });
+                    match set {
+                        Some(EMPTY) => {}
+                        Some(set) => found.push((row as u32, set)),
+                        None => too_large = true,
+                    }
+                }
+            });
+        }
+        if too_large {
+            Err(DetectError::TooLarge)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Brings what was found field by field into the order of rows (a counting sort).
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "rows are below `rows`, and places below the count of what was found"
+    )]
+    fn sort_by_row(&mut self, rows: usize) -> Result<(), DetectError> {
+        let Scratch {
+            found, sets, ends, ..
+        } = &mut self.scratch;
+        u32::try_from(found.len()).map_err(|_| DetectError::TooLarge)?;
+        ends.clear();
+        ends.resize(rows + 1, 0);
+        for &(row, _) in &*found {
+            ends[row as usize + 1] += 1;
+        }
+        let mut sum = 0;
+        for end in ends.iter_mut() {
+            sum += *end;
+            *end = sum;
+        }
+        // Now `ends[row]` is where the row begins; each set placed moves it on, until it is where the row ends.
+        sets.clear();
+        sets.resize(found.len(), EMPTY);
+        for &(row, set) in &*found {
+            let place = &mut ends[row as usize];
+            sets[*place as usize] = set;
+            *place += 1;
+        }
+        Ok(())
+    }
+
+    /// Row by row, decides the rules that something hints at.
+    fn look_at_rules(&mut self, columns: &[Texts<'_>], classes: &[u16]) -> Hits {
+        let Self {
+            plan,
+            classes: bound,
+            cache,
+            scratch,
+            ..
+        } = self;
+        let Scratch {
+            sets,
+            ends,
+            satisfied,
+            looked_at,
+            candidates,
+            pair,
+            ..
+        } = scratch;
+        let mut hits = Hits::default();
+        let mut start = 0;
+        for (row, (&class, &end)) in classes.iter().zip(&*ends).enumerate() {
+            let of_row = sets.get(start..end as usize).unwrap_or_default();
+            start = end as usize;
+            let Some(class) = bound.get(usize::from(class)).filter(|class| class.covered) else {
+                continue;
+            };
+            satisfied.clear();
+            looked_at.clear();
+            candidates.clear();
+            for &set in of_row {
+                let set = cache.get(set);
+                set.all.iter().for_each(|&predicate| {
+                    satisfied.insert(predicate);
+                });
+                for &predicate in set.awaited {
+                    let waiting = plan.triggers.waiting(predicate, &class.covers);
+                    candidates.extend(waiting.filter(|&rule| looked_at.insert(rule)));
+                }
+            }
+            candidates.extend_from_slice(&class.ungated);
+            candidates.sort_unstable();
+            let mut row_test = |test: u32| {
+                let test = plan.row_tests.get(test as usize);
+                test.is_some_and(|test| test.holds(columns, row, pair))
+            };
+            for &rule in &*candidates {
+                let root = plan.roots.get(rule as usize);
+                if root.is_some_and(|&root| plan.programs.holds(root, satisfied, &mut row_test)) {
+                    hits.hits.push(Hit {
+                        row: row as u32,
+                        rule,
+                    });
+                }
+            }
+        }
+        hits
+    }
+}
+
+impl Class {
+    fn new(plan: &Plan, class: &[Logsource]) -> Self {
+        let covers = |rules: &Logsource| class.iter().any(|event| rules.covers(event));
+        let covers: Vec<bool> = plan
+            .logsources
+            .iter()
+            .map(|rules| covers(&rules.logsource))
+            .collect();
+        let mut wants = vec![false; plan.matchers.len()];
+        for (rules, _) in plan
+            .logsources
+            .iter()
+            .zip(&covers)
+            .filter(|&(_, &covers)| covers)
+        {
+            for &field in &rules.fields {
+                if let Some(wants) = wants.get_mut(field as usize) {
+                    *wants = true;
+                }
+            }
+        }
+        let covered_rule =
+            |&&(logsource, _): &&(u32, u32)| covers.get(logsource as usize) == Some(&true);
+        let ungated = plan
+            .triggers
+            .ungated()
+            .iter()
+            .filter(covered_rule)
+            .map(|&(_, rule)| rule)
+            .collect();
+        Self {
+            covered: covers.contains(&true),
+            covers,
+            wants,
+            ungated,
+        }
+    }
+
+    fn wants(&self, field: FieldId) -> bool {
+        self.wants.get(field as usize).copied().unwrap_or(false)
+    }
+}

@@ -1,0 +1,339 @@
+//! All tests of one field at once: a value in, the predicates that it satisfies out.
+
+use std::collections::BTreeMap;
+
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, BuildError, MatchKind};
+use haechi_rules::Piece;
+use regex::Regex;
+use rustc_hash::FxHashMap;
+
+use crate::affix::Affixes;
+use crate::fold::{fold, fold_into};
+use crate::glob::Shape;
+use crate::networks::Networks;
+use crate::numbers::Numbers;
+use crate::predicate::{PredicateId, ValueTest};
+use crate::rarity;
+use crate::stamps::Stamps;
+
+/// The most bytes of literals that get a full transition table (some 100 bytes of table per byte of literal). Larger sets take the
+/// compact automaton.
+const DENSE_LIMIT: usize = 4 << 10;
+
+/// Decides all predicates of a field.
+///
+/// Each test hangs on one folded literal (a regex on several) in the structure that finds it fastest. Where finding the
+/// literal is not the whole answer (case matters, there is more to the pattern, it belongs to a regex) a check follows.
+#[derive(Debug, Default)]
+pub(crate) struct Matcher {
+    /// Hold for every text.
+    always: Vec<PredicateId>,
+    exact: FxHashMap<Box<str>, u32>,
+    prefixes: Affixes,
+    suffixes: Affixes,
+    within: Option<AhoCorasick>,
+    /// What hangs on the literals: first those of `exact`, then those of each other structure in its order.
+    hangings: Lists,
+    first_prefix: u32,
+    first_suffix: u32,
+    first_within: u32,
+    /// No literal gives these away; they are checked for every value.
+    unanchored: Vec<Hanging>,
+    checks: Vec<Check>,
+    numbers: Numbers,
+    networks: Networks,
+}
+
+/// A predicate that hangs on a literal.
+#[derive(Debug, Clone, Copy)]
+struct Hanging {
+    predicate: PredicateId,
+    /// Index of what must still be checked, or [`SURE`].
+    check: u32,
+}
+
+const SURE: u32 = u32::MAX;
+
+/// What finding a literal leaves open.
+#[derive(Debug)]
+enum Check {
+    /// The folded value has this shape.
+    Folded(Shape),
+    /// The value as it stands has this shape.
+    Cased(Shape),
+    /// The regex (index in the plan) finds something.
+    Regex(u32),
+}
+
+/// What a matcher needs at hand to work, so that a value costs no allocation.
+#[derive(Debug)]
+pub(crate) struct Work {
+    folded: String,
+    seen: Stamps,
+    /// One's own copies of the plan's regexes: copies share the program, but not the scratch space, so that
+    /// threads do not wait for each other.
+    regexes: Vec<Regex>,
+}
+
+impl Work {
+    /// Space for matchers over this many predicates.
+    pub(crate) fn new(predicates: usize, regexes: Vec<Regex>) -> Self {
+        Self {
+            folded: String::new(),
+            seen: Stamps::new(predicates),
+            regexes,
+        }
+    }
+}
+
+impl Matcher {
+    /// A matcher for the tests of one field.
+    pub(crate) fn new<'a>(
+        tests: impl IntoIterator<Item = (PredicateId, &'a ValueTest)>,
+    ) -> Result<Self, BuildError> {
+        let mut draft = Draft::default();
+        for (predicate, test) in tests {
+            draft.add(predicate, test);
+        }
+        draft.finish()
+    }
+
+    /// Appends the predicates that `value` satisfies to `satisfied`, each once, in no order.
+    pub(crate) fn satisfied(&self, value: &str, work: &mut Work, satisfied: &mut Vec<PredicateId>) {
+        let Work {
+            folded,
+            seen,
+            regexes,
+        } = work;
+        seen.clear();
+        fold_into(value, folded);
+        let folded = folded.as_str();
+        let mut visit = |hangings: &[Hanging]| {
+            for hanging in hangings {
+                if seen.insert(hanging.predicate)
+                    && self.holds(hanging.check, value, folded, regexes)
+                {
+                    satisfied.push(hanging.predicate);
+                }
+            }
+        };
+        if let Some(&literal) = self.exact.get(folded) {
+            visit(self.hangings.list(literal));
+        }
+        if !self.prefixes.is_empty() {
+            let found = |index| visit(self.hangings.list(self.first_prefix + index));
+            self.prefixes.each_start(folded.bytes(), found);
+        }
+        if !self.suffixes.is_empty() {
+            let found = |index| visit(self.hangings.list(self.first_suffix + index));
+            self.suffixes.each_start(folded.bytes().rev(), found);
+        }
+        if let Some(automaton) = &self.within {
+            for found in automaton.find_overlapping_iter(folded) {
+                visit(
+                    self.hangings
+                        .list(self.first_within + found.pattern().as_u32()),
+                );
+            }
+        }
+        visit(&self.unanchored);
+        satisfied.extend_from_slice(&self.always);
+        if !self.numbers.is_empty() {
+            self.numbers
+                .each(value, |predicate| satisfied.push(predicate));
+        }
+        if !self.networks.is_empty() {
+            self.networks
+                .each(value, |predicate| satisfied.push(predicate));
+        }
+    }
+
+    fn holds(&self, check: u32, value: &str, folded: &str, regexes: &[Regex]) -> bool {
+        if check == SURE {
+            return true;
+        }
+        match self.checks.get(check as usize) {
+            Some(Check::Folded(shape)) => shape.matches(folded),
+            Some(Check::Cased(shape)) => shape.matches(value),
+            Some(Check::Regex(index)) => regexes
+                .get(*index as usize)
+                .is_some_and(|regex| regex.is_match(value)),
+            None => false,
+        }
+    }
+
+    /// Bytes that the automaton takes.
+    pub(crate) fn automaton_bytes(&self) -> usize {
+        self.within.as_ref().map_or(0, AhoCorasick::memory_usage)
+    }
+}
+
+/// A matcher in the making.
+#[derive(Default)]
+struct Draft {
+    always: Vec<PredicateId>,
+    exact: BTreeMap<String, Vec<Hanging>>,
+    prefixes: BTreeMap<String, Vec<Hanging>>,
+    /// Written backwards.
+    suffixes: BTreeMap<Vec<u8>, Vec<Hanging>>,
+    within: BTreeMap<String, Vec<Hanging>>,
+    unanchored: Vec<Hanging>,
+    checks: Vec<Check>,
+    numbers: Vec<(haechi_rules::CompareOp, f64, PredicateId)>,
+    networks: Vec<(std::net::IpAddr, u8, PredicateId)>,
+}
+
+impl Draft {
+    fn add(&mut self, predicate: PredicateId, test: &ValueTest) {
+        match test {
+            ValueTest::Text { pieces, cased } => self.add_text(predicate, pieces, *cased),
+            ValueTest::Regex { index, needed } => {
+                let hanging = self.checked(predicate, Check::Regex(*index));
+                match needed {
+                    Some(texts) => texts
+                        .iter()
+                        .for_each(|text| self.hang_within(text.clone(), hanging)),
+                    None => self.unanchored.push(hanging),
+                }
+            }
+            ValueTest::Compare(op, bits) => {
+                self.numbers.push((*op, f64::from_bits(*bits), predicate))
+            }
+            ValueTest::Cidr(address, length) => self.networks.push((*address, *length, predicate)),
+        }
+    }
+
+    fn add_text(&mut self, predicate: PredicateId, pieces: &[Piece], cased: bool) {
+        let shape = Shape::new(pieces);
+        let hanging = match (&shape, cased) {
+            (Shape::Any, _) => return self.always.push(predicate),
+            (_, true) => self.checked(predicate, Check::Cased(shape.clone())),
+            (Shape::Glob(_), false) => self.checked(predicate, Check::Folded(shape.clone())),
+            (_, false) => Hanging {
+                predicate,
+                check: SURE,
+            },
+        };
+        match &shape {
+            Shape::Any => {}
+            Shape::Exact(literal) => self.exact.entry(fold(literal)).or_default().push(hanging),
+            Shape::Prefix(literal) => self
+                .prefixes
+                .entry(fold(literal))
+                .or_default()
+                .push(hanging),
+            Shape::Suffix(literal) => {
+                let backwards = fold(literal).bytes().rev().collect();
+                self.suffixes.entry(backwards).or_default().push(hanging);
+            }
+            Shape::Contains(literal) => self.hang_within(fold(literal), hanging),
+            Shape::Glob(_) => match rarest_literal(pieces) {
+                Some(literal) => self.hang_within(literal, hanging),
+                None => self.unanchored.push(hanging),
+            },
+        }
+    }
+
+    fn checked(&mut self, predicate: PredicateId, check: Check) -> Hanging {
+        let index = self.checks.len() as u32;
+        self.checks.push(check);
+        Hanging {
+            predicate,
+            check: index,
+        }
+    }
+
+    fn hang_within(&mut self, literal: String, hanging: Hanging) {
+        self.within.entry(literal).or_default().push(hanging);
+    }
+
+    fn finish(self) -> Result<Matcher, BuildError> {
+        let mut hangings = Lists::default();
+        let exact = self
+            .exact
+            .into_iter()
+            .map(|(literal, list)| (literal.into(), hangings.push(&list)))
+            .collect();
+        let first_prefix = hangings.len();
+        self.prefixes.values().for_each(|list| {
+            hangings.push(list);
+        });
+        let first_suffix = hangings.len();
+        self.suffixes.values().for_each(|list| {
+            hangings.push(list);
+        });
+        let first_within = hangings.len();
+        self.within.values().for_each(|list| {
+            hangings.push(list);
+        });
+        Ok(Matcher {
+            always: self.always,
+            exact,
+            prefixes: Affixes::from_sorted(self.prefixes.keys().map(String::as_bytes)),
+            suffixes: Affixes::from_sorted(self.suffixes.keys().map(Vec::as_slice)),
+            within: automaton(self.within.keys())?,
+            hangings,
+            first_prefix,
+            first_suffix,
+            first_within,
+            unanchored: self.unanchored,
+            checks: self.checks,
+            numbers: Numbers::new(self.numbers),
+            networks: Networks::new(self.networks),
+        })
+    }
+}
+
+fn automaton<'a>(
+    literals: impl ExactSizeIterator<Item = &'a String> + Clone,
+) -> Result<Option<AhoCorasick>, BuildError> {
+    if literals.len() == 0 {
+        return Ok(None);
+    }
+    let bytes: usize = literals.clone().map(String::len).sum();
+    let kind = if bytes <= DENSE_LIMIT {
+        AhoCorasickKind::DFA
+    } else {
+        AhoCorasickKind::ContiguousNFA
+    };
+    // Literals and values are folded already, so the automaton need not ignore case.
+    AhoCorasickBuilder::new()
+        .match_kind(MatchKind::Standard)
+        .kind(Some(kind))
+        .build(literals)
+        .map(Some)
+}
+
+fn rarest_literal(pieces: &[Piece]) -> Option<String> {
+    let literals = pieces.iter().filter_map(|piece| match piece {
+        Piece::Literal(text) => Some(fold(text)),
+        Piece::AnyChar | Piece::AnyString => None,
+    });
+    literals.min_by(|a, b| rarity::within(a).total_cmp(&rarity::within(b)))
+}
+
+/// Lists one after the other in one piece of memory.
+#[derive(Debug, Default)]
+struct Lists {
+    items: Vec<Hanging>,
+    ends: Vec<u32>,
+}
+
+impl Lists {
+    fn len(&self) -> u32 {
+        self.ends.len() as u32
+    }
+
+    /// Adds a list; its index.
+    fn push(&mut self, list: &[Hanging]) -> u32 {
+        self.items.extend_from_slice(list);
+        self.ends.push(self.items.len() as u32);
+        self.len() - 1
+    }
+
+    fn list(&self, index: u32) -> &[Hanging] {
+        let end_of = |index: u32| self.ends.get(index as usize).map_or(0, |&end| end as usize);
+        let start = index.checked_sub(1).map_or(0, end_of);
+        self.items.get(start..end_of(index)).unwrap_or_default()
+    }
+}

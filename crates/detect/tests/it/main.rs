@@ -1,0 +1,14 @@
+//! The crate from outside: against a literal reading of the specification, by example, and with a counting allocator.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod agreement;
+mod allocation;
+mod events;
+mod naive;
+mod semantics;
