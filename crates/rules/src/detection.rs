@@ -131,6 +131,55 @@ impl CompareOp {
 }
 
 impl Expr {
+    /// All of `parts`, nested conjunctions taken apart; of one part, that part.
+    pub fn all(parts: impl IntoIterator<Item = Self>) -> Self {
+        let mut flat = Vec::new();
+        for part in parts {
+            match part {
+                Self::And(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        match (flat.pop(), flat.is_empty()) {
+            (None, _) => Self::Const(true),
+            (Some(only), true) => only,
+            (Some(last), false) => {
+                flat.push(last);
+                Self::And(flat)
+            }
+        }
+    }
+
+    /// Any of `parts`, nested disjunctions taken apart; of one part, that part.
+    pub fn any(parts: impl IntoIterator<Item = Self>) -> Self {
+        let mut flat = Vec::new();
+        for part in parts {
+            match part {
+                Self::Or(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        match (flat.pop(), flat.is_empty()) {
+            (None, _) => Self::Const(false),
+            (Some(only), true) => only,
+            (Some(last), false) => {
+                flat.push(last);
+                Self::Or(flat)
+            }
+        }
+    }
+
+    /// How many tests and keywords it is made of.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::And(parts) | Self::Or(parts) | Self::AtLeast(_, parts) => {
+                parts.iter().map(Self::size).sum()
+            }
+            Self::Not(inner) => inner.size(),
+            Self::Field(_) | Self::Keyword(_) | Self::Const(_) => 1,
+        }
+    }
+
     /// Calls `visit` with every field that the condition reads, the other side of a [`Test::FieldRef`] too; a field read
     /// twice is named twice.
     pub fn fields(&self, visit: &mut impl FnMut(&str)) {

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::codes;
 use crate::diagnostic::Span;
+use crate::fields::{find, mapping, refuse_others, require, similar, text};
+use crate::report::Report;
 use crate::rule::RuleHeader;
+use crate::yaml::Entry;
 
 /// A rollup rule. The SQL is text here; the crate that runs it parses it.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,4 +34,67 @@ pub enum FieldType {
     Double,
     /// True or false.
     Boolean,
+}
+
+const KEYS: [&str; 2] = ["sql", "types"];
+const TYPES: [&str; 4] = ["string", "bigint", "double", "boolean"];
+
+/// Reads the `rollup` of a rule. Complains about everything wrong in it, and gives none when anything is.
+pub(crate) fn read(
+    entry: &Entry<'_>,
+    header: RuleHeader,
+    report: &mut Report<'_>,
+) -> Option<Rollup> {
+    let entries = mapping(entry, report)?;
+    refuse_others(entries, &KEYS, "a rollup", report);
+    let sql = require(entries, "sql", entry.key_span, report).and_then(|entry| {
+        let sql = text(entry, report)?;
+        if sql.trim().is_empty() {
+            report.add(&codes::MISSING_KEY, entry.value.span, "`sql` is empty");
+            return None;
+        }
+        Some((sql, report.text_start(&entry.value)))
+    });
+    let types = match find(entries, "types") {
+        Some(entry) => types(entry, report),
+        None => Some(BTreeMap::new()),
+    };
+    let (sql, sql_span) = sql?;
+    Some(Rollup {
+        header,
+        sql,
+        sql_span,
+        types: types?,
+    })
+}
+
+fn types(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<BTreeMap<String, FieldType>> {
+    let fields = mapping(entry, report)?;
+    let mut types = BTreeMap::new();
+    for field in fields {
+        let Some(name) = text(field, report) else {
+            continue;
+        };
+        let kind = match name.as_str() {
+            "string" => FieldType::String,
+            "bigint" => FieldType::Bigint,
+            "double" => FieldType::Double,
+            "boolean" => FieldType::Boolean,
+            other => {
+                let help = match similar(other, &TYPES) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => format!("types are {}", TYPES.join(", ")),
+                };
+                report.advise(
+                    &codes::BAD_FIELD_TYPE,
+                    field.value.span,
+                    format!("there is no type `{other}`"),
+                    help,
+                );
+                continue;
+            }
+        };
+        types.insert(field.key.clone().into_owned(), kind);
+    }
+    (types.len() == fields.len()).then_some(types)
 }

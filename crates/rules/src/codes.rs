@@ -1,0 +1,118 @@
+//! Every diagnostic that this crate can give, in one table.
+//!
+//! A code never changes its meaning and is never used again, so that people can look it up and tools can match it.
+
+use crate::diagnostic::Severity;
+
+/// A kind of [`Diagnostic`](crate::Diagnostic).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Code {
+    /// `HC` and three digits.
+    pub id: &'static str,
+    /// Whether the rule still loads.
+    pub severity: Severity,
+    /// What it means, and what to do.
+    pub meaning: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident $id:literal $severity:ident $meaning:literal)*) => {
+        $(
+            #[doc = $meaning]
+            pub(crate) static $name: Code = Code { id: $id, severity: Severity::$severity, meaning: $meaning };
+        )*
+        /// All codes, in order.
+        pub static CODES: &[&Code] = &[$(&$name),*];
+    };
+}
+
+codes! {
+    // Files and YAML.
+    UNREADABLE "HC001" Error "the file or folder cannot be read; check the path and its permissions"
+    NOT_UTF8 "HC002" Error "the file is not UTF-8 text; save it as UTF-8"
+    NOT_YAML "HC003" Error "the file is not YAML; what follows the place is not read"
+    DUPLICATE_KEY "HC004" Error "a mapping gives the same key twice; YAML forbids it and one of the two would be lost"
+    TOO_BIG "HC005" Error "the file, its nesting or what a rule expands to is beyond the limits; split it"
+    UNSUPPORTED_YAML "HC006" Error "YAML that a rule has no use for: tags, merge keys, keys that are not text, unknown anchors"
+    NO_FILES "HC007" Warning "the folder holds no `*.yml` or `*.yaml` file"
+
+    // Documents.
+    NOT_A_RULE "HC010" Error "the document is not a rule: it needs exactly one of detection, correlation, filter and rollup"
+    MISSING_KEY "HC011" Error "a key that the rule needs is not there"
+    WRONG_TYPE "HC012" Error "a value is of the wrong kind, such as a list where text is wanted"
+    UNKNOWN_KEY "HC013" Error "a key that means nothing here; it may be misspelt"
+    ACTION "HC014" Error "`action` documents are no longer part of Sigma; write every rule out in full"
+    DUPLICATE_ID "HC015" Error "two rules have the same id, so that their alerts could not be told apart; the later one is left out"
+
+    // Detections.
+    EMPTY_DETECTION "HC020" Error "a selection, or a list of values, with nothing in it"
+    UNKNOWN_MODIFIER "HC021" Error "a field modifier that Sigma does not have"
+    BAD_CHAIN "HC022" Error "modifiers that make no sense together or in this order"
+    BAD_VALUE "HC023" Error "a value that the modifiers of its field cannot take"
+    BAD_REGEX "HC024" Error "a regular expression that does not compile; look-around and back-references are not supported, so that matching takes linear time"
+    BAD_NETWORK "HC025" Error "not an IP network, such as 10.0.0.0/8 or fe80::/10"
+    PLACEHOLDER "HC026" Error "`expand` needs a processing pipeline that says what the placeholders stand for; there is none yet"
+    TIME_MODIFIER "HC027" Error "the time modifiers (minute, hour, day, week, month, year) are not supported yet"
+    BAD_KEYWORD "HC028" Error "keywords are looked for in the whole event, so they can only be text"
+
+    // Conditions.
+    BAD_CONDITION "HC030" Error "the condition cannot be read"
+    UNKNOWN_SELECTION "HC031" Error "the condition names a selection that is not defined, or a pattern that none fits"
+    AGGREGATION "HC032" Error "aggregations in conditions (`| count() …`) are no longer part of Sigma; write a correlation rule"
+
+    // Correlations and filters.
+    UNSUPPORTED_CORRELATION "HC040" Error "a type of correlation that is not supported yet, or does not exist"
+    BAD_TIMESPAN "HC041" Error "a timespan is a whole number and one of s, m, h, d, w, M, y, such as 15m"
+    BAD_THRESHOLD "HC042" Error "a correlation's condition is a mapping of gt, gte, lt, lte, eq, neq to numbers"
+    UNKNOWN_RULE "HC043" Error "no rule that loaded has this id or name"
+    AMBIGUOUS_RULE "HC044" Error "several rules have this name; refer to one by its id"
+    WRONG_REFERENCE "HC045" Error "the rule referred to is of a kind that cannot be used here"
+    BAD_ALIAS "HC046" Error "an alias for a rule that the correlation does not count"
+
+    // Rollups.
+    BAD_FIELD_TYPE "HC050" Error "a field's type is one of string, bigint, double, boolean"
+
+    // Warnings.
+    MISSING_ID "HC101" Warning "the rule has no id; one is made from its content and changes with it"
+    ODD_ID "HC102" Warning "the id is not a UUID, as Sigma wants it"
+    MISSING_LOGSOURCE "HC103" Warning "without a logsource the rule looks at every event"
+    UNKNOWN_LEVEL "HC104" Warning "not a level of Sigma; the rule is taken as medium"
+    UNKNOWN_STATUS "HC105" Warning "not a status of Sigma"
+    UNUSED_SELECTION "HC106" Warning "a selection that the condition does not use"
+    ONLY_WILDCARDS "HC107" Warning "a value of wildcards alone matches anything; `exists` says so"
+    PLAIN_REGEX "HC108" Warning "a regular expression that plain text would do for, faster"
+    NO_EFFECT "HC109" Warning "something that changes nothing"
+    DUPLICATE_NAME "HC110" Warning "several rules have the same name, so none of them can be referred to by it"
+    MISSPELT_KEY "HC111" Warning "an unknown key that looks like a known one"
+    AMBIGUOUS_SCALAR "HC112" Warning "a value that YAML readers take differently; put it in quotes"
+    HOST_BITS "HC113" Warning "the address has bits set beyond the network's prefix; they are ignored"
+    UNUSED_FILTER "HC114" Warning "the filter applies to no rule, or not to one that it names"
+    UNUSED_ALIAS "HC115" Warning "the correlation does not group by this alias"
+    TWIN "HC116" Warning "two rules have the same logsource and condition, and so always match together"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_in_order() {
+        assert!(CODES.is_sorted_by(|a, b| a.id < b.id));
+    }
+
+    #[test]
+    fn codes_have_the_form_they_promise() {
+        for code in CODES {
+            let digits = code.id.strip_prefix("HC").unwrap_or_default();
+            assert!(
+                digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit()),
+                "{code:?}"
+            );
+            assert_eq!(
+                code.severity == Severity::Warning,
+                digits.starts_with('1') || code.id == "HC007",
+                "{code:?}"
+            );
+        }
+    }
+}

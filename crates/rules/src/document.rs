@@ -1,0 +1,140 @@
+//! From one YAML document to one rule, its references to others still text.
+
+use crate::codes;
+use crate::correlation;
+use crate::detection::DetectionRule;
+use crate::diagnostic::Span;
+use crate::fields::{find, mapping};
+use crate::filter;
+use crate::header::{self, Identity};
+use crate::logsource;
+use crate::report::Report;
+use crate::resolve;
+use crate::rollup::{self, Rollup};
+use crate::rule::RuleHeader;
+use crate::yaml::{Entry, Node};
+
+/// A rule that may refer to others.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) identity: Identity,
+    pub(crate) body: Body,
+}
+
+/// What kind of rule it is.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Detection(DetectionRule),
+    Correlation(correlation::Draft),
+    Filter(filter::Draft),
+    Rollup(Rollup),
+    /// It does not load, and what is wrong has been reported. Others may still refer to it.
+    Broken,
+}
+
+const KINDS: [&str; 4] = ["detection", "correlation", "filter", "rollup"];
+
+/// Reads the rules of a file. Complains about everything wrong in them.
+pub(crate) fn read_all(documents: &[Node<'_>], report: &mut Report<'_>) -> Vec<Draft> {
+    let mut drafts = Vec::with_capacity(documents.len());
+    for document in documents {
+        let Some(entries) = document.entries() else {
+            let message = format!("a rule is a mapping, and this is {}", document.kind());
+            report.add(&codes::NOT_A_RULE, start(document), message);
+            continue;
+        };
+        if let Some(action) = find(entries, "action") {
+            let message = "`action` documents are no longer part of Sigma; what follows in this file is not read";
+            let help =
+                "write every rule out in full; a correlation rule replaces `action: correlation`";
+            report.advise(&codes::ACTION, action.key_span, message, help);
+            break;
+        }
+        drafts.extend(read(document, entries, report));
+    }
+    drafts
+}
+
+fn start(document: &Node<'_>) -> Span {
+    Span {
+        len: 0,
+        ..document.span
+    }
+}
+
+fn read(document: &Node<'_>, entries: &[Entry<'_>], report: &mut Report<'_>) -> Option<Draft> {
+    let kinds: Vec<&Entry<'_>> = entries
+        .iter()
+        .filter(|entry| KINDS.contains(&&*entry.key))
+        .collect();
+    let kind = match kinds.as_slice() {
+        [kind] => *kind,
+        [] => {
+            let message = "this is not a rule: it has no detection, correlation, filter or rollup";
+            report.add(&codes::NOT_A_RULE, start(document), message);
+            return None;
+        }
+        [first, second, ..] => {
+            let message = format!("a rule cannot be both `{}` and `{}`", first.key, second.key);
+            report.advise(
+                &codes::NOT_A_RULE,
+                second.key_span,
+                message,
+                "write two rules, with `---` between them",
+            );
+            return None;
+        }
+    };
+    let identity = header::identity(entries, start(document), report);
+    let header = header::read(entries, start(document), &identity, report);
+    // The body is read even without a title, so that every mistake is reported at once.
+    let sound = header.is_some();
+    let header = header.unwrap_or_else(|| placeholder(&identity, document, report));
+    let body = body(kind, entries, header, report).filter(|_| sound);
+    Some(Draft {
+        identity,
+        body: body.unwrap_or(Body::Broken),
+    })
+}
+
+fn body(
+    kind: &Entry<'_>,
+    entries: &[Entry<'_>],
+    header: RuleHeader,
+    report: &mut Report<'_>,
+) -> Option<Body> {
+    Some(match &*kind.key {
+        "correlation" => Body::Correlation(correlation::read(kind, header, report)?),
+        "filter" => Body::Filter(filter::read(kind, entries, header, report)?),
+        "rollup" => Body::Rollup(rollup::read(kind, header, report)?),
+        _ => {
+            let logsource = logsource::read(entries, header.span, report);
+            let detection = mapping(kind, report)?;
+            let condition = resolve::detection(detection, kind.key_span, &[], report)?;
+            Body::Detection(DetectionRule {
+                header,
+                logsource: logsource?,
+                condition,
+                alerts: true,
+            })
+        }
+    })
+}
+
+/// A header for reading the body of a rule that has none.
+fn placeholder(identity: &Identity, document: &Node<'_>, report: &Report<'_>) -> RuleHeader {
+    RuleHeader {
+        id: identity.id.clone(),
+        name: None,
+        title: String::new(),
+        description: None,
+        level: crate::rule::Level::default(),
+        status: None,
+        tags: Vec::new(),
+        author: None,
+        references: Vec::new(),
+        falsepositives: Vec::new(),
+        file: report.file.clone(),
+        span: start(document),
+    }
+}

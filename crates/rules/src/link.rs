@@ -1,0 +1,342 @@
+//! From the rules of all files to one set: duplicates left out, references looked up, filters applied.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::codes::{self, Code};
+use crate::correlation::{self, Correlation, Reference};
+use crate::detection::{DetectionRule, Expr};
+use crate::diagnostic::Diagnostic;
+use crate::document::{Body, Draft};
+use crate::filter::{self, Scope};
+use crate::rule::RuleSet;
+
+/// A rule and the file it is in.
+pub(crate) struct Placed {
+    pub(crate) file: Arc<Path>,
+    pub(crate) draft: Draft,
+}
+
+/// Links the rules of all files, in their order. What is wrong is added to `diagnostics`.
+pub(crate) fn link(drafts: Vec<Placed>, diagnostics: &mut Vec<Diagnostic>) -> RuleSet {
+    let drafts = without_duplicates(drafts, diagnostics);
+    let directory = Directory::of(&drafts, diagnostics);
+    let mut rules = RuleSet::default();
+    let mut detections: Vec<DetectionRule> = Vec::new();
+    let mut correlations = Vec::new();
+    let mut filters = Vec::new();
+    for Placed { draft, .. } in drafts {
+        match draft.body {
+            Body::Detection(rule) => detections.push(rule),
+            Body::Correlation(draft) => correlations.push(draft),
+            Body::Filter(draft) => filters.push(draft),
+            Body::Rollup(rollup) => rules.rollups.push(Arc::new(rollup)),
+            Body::Broken => {}
+        }
+    }
+    let mut linker = Linker {
+        directory,
+        diagnostics,
+    };
+    linker.apply_filters(filters, &mut detections);
+    let correlations = correlations
+        .into_iter()
+        .filter_map(|draft| linker.correlation(draft));
+    rules.correlations = correlations.map(Arc::new).collect();
+    silence_parts(&rules.correlations, &mut detections);
+    rules.detections = detections.into_iter().map(Arc::new).collect();
+    rules
+}
+
+fn without_duplicates(drafts: Vec<Placed>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Placed> {
+    let mut first: HashMap<Arc<str>, String> = HashMap::new();
+    let mut kept = Vec::with_capacity(drafts.len());
+    for placed in drafts {
+        let identity = &placed.draft.identity;
+        let here = format!("{}:{}", placed.file.display(), identity.id_span.line);
+        match first.get(&identity.id) {
+            None => {
+                first.insert(Arc::clone(&identity.id), here);
+                kept.push(placed);
+            }
+            Some(there) => {
+                let message = format!("the id `{}` is taken by the rule at {there}", identity.id);
+                let diagnostic =
+                    Diagnostic::new(&codes::DUPLICATE_ID, placed.file, identity.id_span, message);
+                let help =
+                    "give this rule an id of its own, or remove it if it is a copy".to_owned();
+                diagnostics.push(Diagnostic {
+                    help: Some(help),
+                    ..diagnostic
+                });
+            }
+        }
+    }
+    kept
+}
+
+/// A detection feeds correlations instead of alerting, where one counts it and none of those says `generate: true`.
+fn silence_parts(correlations: &[Arc<Correlation>], detections: &mut [DetectionRule]) {
+    let counted = |wanted: bool| {
+        correlations
+            .iter()
+            .filter(move |c| c.generate == wanted)
+            .flat_map(|c| c.rules.iter().copied())
+    };
+    // Those that a correlation silences first, then those that another one gives their voice back.
+    for (index, alerts) in counted(false)
+        .map(|i| (i, false))
+        .chain(counted(true).map(|i| (i, true)))
+    {
+        if let Some(rule) = detections.get_mut(index) {
+            rule.alerts = alerts;
+        }
+    }
+}
+
+/// What an id or a name stands for.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    /// Its index among the detections.
+    Detection(usize),
+    Correlation,
+    Filter,
+    Rollup,
+    Broken,
+}
+
+/// All rules by what they can be called.
+struct Directory {
+    ids: HashMap<Arc<str>, Target>,
+    names: HashMap<String, Vec<Target>>,
+}
+
+impl Directory {
+    fn of(drafts: &[Placed], diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let mut directory = Self {
+            ids: HashMap::new(),
+            names: HashMap::new(),
+        };
+        let mut detections = 0..;
+        for Placed {
+            file,
+            draft: Draft { identity, body },
+        } in drafts
+        {
+            let target = match body {
+                Body::Detection(_) => Target::Detection(detections.next().unwrap_or_default()),
+                Body::Correlation(_) => Target::Correlation,
+                Body::Filter(_) => Target::Filter,
+                Body::Rollup(_) => Target::Rollup,
+                Body::Broken => Target::Broken,
+            };
+            directory.ids.insert(Arc::clone(&identity.id), target);
+            let Some((name, span)) = &identity.name else {
+                continue;
+            };
+            let same = directory.names.entry(name.clone()).or_default();
+            same.push(target);
+            if same.len() > 1 {
+                let message = format!("another rule has the name `{name}` too");
+                diagnostics.push(Diagnostic::new(
+                    &codes::DUPLICATE_NAME,
+                    Arc::clone(file),
+                    *span,
+                    message,
+                ));
+            }
+        }
+        directory
+    }
+
+    fn look_up(&self, text: &str) -> &[Target] {
+        match self.ids.get(text) {
+            Some(target) => std::slice::from_ref(target),
+            None => self.names.get(text).map_or(&[], Vec::as_slice),
+        }
+    }
+}
+
+struct Linker<'d> {
+    directory: Directory,
+    diagnostics: &'d mut Vec<Diagnostic>,
+}
+
+impl Linker<'_> {
+    fn add(
+        &mut self,
+        code: &'static Code,
+        file: &Arc<Path>,
+        reference: &Reference,
+        message: String,
+    ) {
+        self.diagnostics.push(Diagnostic::new(
+            code,
+            Arc::clone(file),
+            reference.span,
+            message,
+        ));
+    }
+
+    /// The detection that a rule of `file` refers to; `why` says what for. Complains when there is none.
+    fn detection(&mut self, reference: &Reference, file: &Arc<Path>, why: &str) -> Option<usize> {
+        let text = &reference.text;
+        let (code, message) = match self.directory.look_up(text) {
+            [Target::Detection(index)] => return Some(*index),
+            [] => (
+                &codes::UNKNOWN_RULE,
+                format!("no rule has the id or name `{text}`"),
+            ),
+            [Target::Broken] => (
+                &codes::UNKNOWN_RULE,
+                format!("the rule `{text}` does not load; see what is wrong with it"),
+            ),
+            [Target::Correlation] => (
+                &codes::WRONG_REFERENCE,
+                format!(
+                    "`{text}` is a correlation, and {why} correlations {}",
+                    if why == "filtering" {
+                        "is not part of Sigma"
+                    } else {
+                        "is not supported yet"
+                    }
+                ),
+            ),
+            [Target::Filter] => (
+                &codes::WRONG_REFERENCE,
+                format!("`{text}` is a filter, not a detection"),
+            ),
+            [Target::Rollup] => (
+                &codes::WRONG_REFERENCE,
+                format!("`{text}` is a rollup, not a detection"),
+            ),
+            several => (
+                &codes::AMBIGUOUS_RULE,
+                format!(
+                    "{} rules have the name `{text}`; refer to one by its id",
+                    several.len()
+                ),
+            ),
+        };
+        self.add(code, file, reference, message);
+        None
+    }
+
+    /// Adds each filter's condition to the rules that it is for.
+    fn apply_filters(&mut self, filters: Vec<filter::Draft>, detections: &mut [DetectionRule]) {
+        let mut added: BTreeMap<usize, Vec<Expr>> = BTreeMap::new();
+        for filter in filters {
+            for index in self.filtered(&filter, detections) {
+                added
+                    .entry(index)
+                    .or_default()
+                    .push(filter.condition.clone());
+            }
+        }
+        for (index, conditions) in added {
+            if let Some(rule) = detections.get_mut(index) {
+                let own = std::mem::replace(&mut rule.condition, Expr::Const(true));
+                rule.condition = Expr::all(std::iter::once(own).chain(conditions));
+            }
+        }
+    }
+
+    /// The detections that a filter is for.
+    fn filtered(&mut self, filter: &filter::Draft, detections: &[DetectionRule]) -> Vec<usize> {
+        let file = &filter.header.file;
+        let inside = |rule: &DetectionRule| filter.logsource.covers(&rule.logsource);
+        let mut chosen = Vec::new();
+        match &filter.rules {
+            Scope::Any => {
+                chosen.extend(
+                    detections
+                        .iter()
+                        .enumerate()
+                        .filter(|(_, rule)| inside(rule))
+                        .map(|(index, _)| index),
+                );
+                if chosen.is_empty() {
+                    let message = format!(
+                        "no rule has a logsource in {}, so the filter applies to none",
+                        filter.logsource
+                    );
+                    self.diagnostics.push(Diagnostic::new(
+                        &codes::UNUSED_FILTER,
+                        Arc::clone(file),
+                        filter.header.span,
+                        message,
+                    ));
+                }
+            }
+            Scope::Named(references) => {
+                for reference in references {
+                    let Some(index) = self.detection(reference, file, "filtering") else {
+                        continue;
+                    };
+                    match detections.get(index) {
+                        Some(rule) if !inside(rule) => {
+                            let message = format!(
+                                "the filter does not apply to `{}`: its logsource is {}, the filter's {}",
+                                reference.text, rule.logsource, filter.logsource
+                            );
+                            self.add(&codes::UNUSED_FILTER, file, reference, message);
+                        }
+                        _ if chosen.contains(&index) => {}
+                        _ => chosen.push(index),
+                    }
+                }
+            }
+        }
+        chosen
+    }
+
+    /// A correlation with its references looked up; none when one of them leads nowhere.
+    fn correlation(&mut self, draft: correlation::Draft) -> Option<Correlation> {
+        let file = Arc::clone(&draft.header.file);
+        let found: Vec<Option<usize>> = draft
+            .rules
+            .iter()
+            .map(|reference| self.detection(reference, &file, "correlating"))
+            .collect();
+        let mut rules: Vec<usize> = Vec::with_capacity(found.len());
+        for index in found.into_iter().collect::<Option<Vec<usize>>>()? {
+            // The same rule may be named by its id and by its name.
+            if !rules.contains(&index) {
+                rules.push(index);
+            }
+        }
+        let mut aliases: BTreeMap<String, BTreeMap<usize, String>> = BTreeMap::new();
+        let mut sound = true;
+        for (group, fields) in draft.aliases {
+            for (reference, field) in fields {
+                match self.directory.look_up(&reference.text) {
+                    [Target::Detection(index)] if rules.contains(index) => {
+                        aliases
+                            .entry(group.clone())
+                            .or_default()
+                            .insert(*index, field);
+                    }
+                    _ => {
+                        let message = format!(
+                            "the correlation does not count the rule `{}`",
+                            reference.text
+                        );
+                        self.add(&codes::BAD_ALIAS, &file, &reference, message);
+                        sound = false;
+                    }
+                }
+            }
+        }
+        sound.then_some(Correlation {
+            header: draft.header,
+            kind: draft.kind,
+            rules,
+            group_by: draft.group_by,
+            timespan_ns: draft.timespan_ns,
+            condition: draft.condition,
+            aliases,
+            generate: draft.generate,
+        })
+    }
+}
