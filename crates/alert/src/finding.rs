@@ -1,0 +1,116 @@
+//! An alert, before it has a shape.
+
+use haechi_rules::{Logsource, RuleHeader};
+
+use crate::key;
+use crate::uid::{Uid, finding_uid};
+
+/// Where an event stands in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Coordinates<'a> {
+    /// The topic; for files, the path as given.
+    pub source: &'a str,
+    /// The partition; 0 for files.
+    pub partition: i32,
+    /// The offset; for files, the 0-based line.
+    pub offset: i64,
+}
+
+/// One event behind a finding.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// Where it stands.
+    pub at: Coordinates<'a>,
+    /// Event time, nanoseconds since the Unix epoch.
+    pub time_ns: i64,
+    /// The detection that the event matched. For a [`Kind::Detection`] the finding's own rule.
+    pub rule: &'a RuleHeader,
+    /// That detection also makes findings of its own: they are named as related.
+    pub alerts: bool,
+    /// The event as it came, where it is at hand.
+    pub raw: Option<&'a [u8]>,
+}
+
+/// What kind of rule found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A detection: one event.
+    Detection,
+    /// A correlation: several events.
+    Correlation,
+}
+
+impl Kind {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Detection => "detection",
+            Self::Correlation => "correlation",
+        }
+    }
+}
+
+/// What a rule found.
+#[derive(Debug, Clone, Copy)]
+pub struct Finding<'a> {
+    /// The rule that found it.
+    pub rule: &'a RuleHeader,
+    /// What kind of rule.
+    pub kind: Kind,
+    /// The events that the rule looks at; none for correlations.
+    pub logsource: Option<&'a Logsource>,
+    /// When it happened, in event time: of a detection the event's time, of a correlation the time at which its condition
+    /// first held. Nanoseconds since the Unix epoch, as are the next two.
+    pub time_ns: i64,
+    /// Time of the first contributing event.
+    pub first_ns: i64,
+    /// Time of the last contributing event.
+    pub last_ns: i64,
+    /// A correlation's group: names and values in the rule's order; `None` is a JSON null.
+    pub group: &'a [(String, Option<String>)],
+    /// How many events contributed.
+    pub count: u64,
+    /// The contributing events in the order of (time, source, partition, offset). The order is part of the identity.
+    pub evidence: &'a [Evidence<'a>],
+}
+
+impl<'a> Finding<'a> {
+    /// What a detection found in one event, `evidence[0]`.
+    pub fn detection(
+        rule: &'a RuleHeader,
+        logsource: &'a Logsource,
+        evidence: &'a [Evidence<'a>; 1],
+    ) -> Self {
+        let [event] = evidence;
+        let time_ns = event.time_ns;
+        Self {
+            rule,
+            kind: Kind::Detection,
+            logsource: Some(logsource),
+            time_ns,
+            first_ns: time_ns,
+            last_ns: time_ns,
+            group: &[],
+            count: 1,
+            evidence,
+        }
+    }
+
+    /// The identity: a hash of rule, group and contributing coordinates.
+    pub fn uid(&self) -> Uid {
+        finding_uid(
+            &self.rule.id,
+            self.group,
+            self.evidence.iter().map(|event| event.at),
+        )
+    }
+
+    /// Appends the message key. Correlations are keyed by their group, so that all that is found about one entity
+    /// stays in order, also by different rules that group by the same fields; where there is no group, by the
+    /// rule. A single event is keyed by its source partition: what the input kept in order stays in order.
+    pub fn key(&self, out: &mut Vec<u8>) {
+        match (self.kind, self.evidence.first()) {
+            (Kind::Detection, Some(event)) => key::of_partition(event.at, out),
+            _ => key::of_group(&self.rule.id, self.group, out),
+        }
+    }
+}

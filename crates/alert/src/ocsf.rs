@@ -1,0 +1,330 @@
+//! OCSF Detection Finding (class 2004), version 1.4.0 of the schema: <https://schema.ocsf.io/1.4.0/classes/detection_finding>.
+//!
+//! What OCSF has no attribute for (nanoseconds, the group, the rule's tags) goes where OCSF wants such things: to
+//! `unmapped`, under `haechi`. `time` is the event's, not the writer's: findings are deterministic, and alerts of a
+//! replay carry the time at which things happened.
+
+use haechi_rules::{Level, Logsource};
+use serde::Serialize;
+
+use crate::attack::{Attack, attacks};
+use crate::brief::listed;
+use crate::finding::{Evidence, Finding, Kind};
+use crate::quote::Quote;
+use crate::renderer::Limits;
+use crate::spelling::{Entries, List, Time, millis};
+use crate::uid::{Uid, finding_uid};
+
+const SCHEMA_VERSION: &str = "1.4.0";
+/// Class 2004, activity 1.
+const TYPE_UID: u32 = 200_401;
+
+/// The event class.
+#[derive(Serialize)]
+pub(crate) struct DetectionFinding<'a, E, R> {
+    activity_id: u32,
+    activity_name: &'static str,
+    category_uid: u32,
+    category_name: &'static str,
+    class_uid: u32,
+    class_name: &'static str,
+    type_uid: u32,
+    type_name: &'static str,
+    time: i64,
+    start_time: i64,
+    end_time: i64,
+    severity_id: u32,
+    severity: &'static str,
+    status_id: u32,
+    status: &'static str,
+    is_alert: bool,
+    message: String,
+    count: u64,
+    metadata: Metadata,
+    finding_info: FindingInfo<'a, R>,
+    evidences: E,
+    unmapped: Unmapped<'a>,
+}
+
+#[derive(Serialize)]
+struct Metadata {
+    version: &'static str,
+    uid: Uid,
+    original_time: Time,
+    product: Product,
+}
+
+#[derive(Serialize)]
+struct Product {
+    name: &'static str,
+    vendor_name: &'static str,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct FindingInfo<'a, R> {
+    uid: Uid,
+    title: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    desc: Option<&'a str>,
+    types: [&'static str; 1],
+    analytic: Analytic<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    related_analytics: Vec<Analytic<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attacks: Vec<Attack>,
+    first_seen_time: i64,
+    last_seen_time: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    related_events: Option<R>,
+}
+
+#[derive(Serialize)]
+struct Analytic<'a> {
+    uid: &'a str,
+    name: &'a str,
+    type_id: u32,
+    r#type: &'static str,
+}
+
+/// A finding that one of the contributing events is worth by itself.
+#[derive(Serialize)]
+struct RelatedEvent {
+    uid: Uid,
+    type_uid: u32,
+    r#type: &'static str,
+}
+
+/// An `evidences` object: OCSF leaves the inside of `data` to us.
+#[derive(Serialize)]
+struct Artifact<'a> {
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    topic: &'a str,
+    partition: i32,
+    offset: i64,
+    time: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<Quote<'a>>,
+    /// The event was cut; this is how long it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated_from_bytes: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Unmapped<'a> {
+    haechi: Native<'a>,
+}
+
+/// What OCSF has no place for.
+#[derive(Serialize)]
+struct Native<'a> {
+    kind: &'static str,
+    time: Time,
+    first_time: Time,
+    last_time: Time,
+    level: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'a str>,
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logsource: Option<Source<'a>>,
+    group: Option<Entries<'a, Option<String>>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    falsepositives: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    references: &'a [String],
+    /// Contributing events that are not among the evidences, because there are so many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidences_omitted: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    product: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a str>,
+}
+
+impl DetectionFinding<'_, (), ()> {
+    pub(crate) fn new<'a>(
+        finding: &Finding<'a>,
+        limits: Limits,
+    ) -> DetectionFinding<'a, impl Serialize + use<'a>, impl Serialize + use<'a>> {
+        let rule = finding.rule;
+        let (severity_id, severity) = severity(rule.level);
+        let uid = finding.uid();
+        let kind = finding.kind;
+        let (events, omitted) = listed(finding.evidence, limits.events);
+        DetectionFinding {
+            activity_id: 1,
+            activity_name: "Create",
+            category_uid: 2,
+            category_name: "Findings",
+            class_uid: 2004,
+            class_name: "Detection Finding",
+            type_uid: TYPE_UID,
+            type_name: "Detection Finding: Create",
+            time: millis(finding.time_ns),
+            start_time: millis(finding.first_ns),
+            end_time: millis(finding.last_ns),
+            severity_id,
+            severity,
+            status_id: 1,
+            status: "New",
+            is_alert: true,
+            message: message(finding),
+            count: finding.count,
+            metadata: Metadata {
+                version: SCHEMA_VERSION,
+                uid,
+                original_time: Time(finding.time_ns),
+                product: Product {
+                    name: "Haechi",
+                    vendor_name: "Haechi",
+                    version: env!("CARGO_PKG_VERSION"),
+                },
+            },
+            finding_info: finding_info(finding, uid, limits),
+            evidences: List(events.map(move |event| artifact(event, kind, limits.event_bytes))),
+            unmapped: Unmapped {
+                haechi: native(finding, omitted),
+            },
+        }
+    }
+}
+
+fn finding_info<'a>(
+    finding: &Finding<'a>,
+    uid: Uid,
+    limits: Limits,
+) -> FindingInfo<'a, impl Serialize + use<'a>> {
+    let rule = finding.rule;
+    let correlation = finding.kind == Kind::Correlation;
+    let (events, _) = listed(finding.evidence, limits.events);
+    let related = events
+        .filter(|event| event.alerts)
+        .map(|event| RelatedEvent {
+            uid: finding_uid(&event.rule.id, &[], [event.at]),
+            type_uid: TYPE_UID,
+            r#type: "Detection Finding: Create",
+        });
+    let any_related = correlation && finding.evidence.iter().any(|event| event.alerts);
+    FindingInfo {
+        uid,
+        title: &rule.title,
+        desc: rule.description.as_deref(),
+        types: [if correlation {
+            "Sigma Correlation"
+        } else {
+            "Sigma Detection"
+        }],
+        analytic: Analytic {
+            uid: &rule.id,
+            name: &rule.title,
+            type_id: 1,
+            r#type: "Rule",
+        },
+        related_analytics: if correlation {
+            base_rules(finding.evidence)
+        } else {
+            Vec::new()
+        },
+        attacks: attacks(&rule.tags),
+        first_seen_time: millis(finding.first_ns),
+        last_seen_time: millis(finding.last_ns),
+        related_events: any_related.then_some(List(related)),
+    }
+}
+
+/// The detections that matched the contributing events, each once, in the order of their first event.
+fn base_rules<'a>(evidence: &'a [Evidence<'a>]) -> Vec<Analytic<'a>> {
+    let mut rules: Vec<Analytic<'a>> = Vec::new();
+    for event in evidence {
+        // A correlation names a handful of rules, mostly one.
+        if rules.iter().all(|known| *known.uid != *event.rule.id) {
+            let (uid, name) = (&*event.rule.id, event.rule.title.as_str());
+            rules.push(Analytic {
+                uid,
+                name,
+                type_id: 1,
+                r#type: "Rule",
+            });
+        }
+    }
+    rules
+}
+
+fn artifact<'a>(event: &Evidence<'a>, kind: Kind, limit: usize) -> Artifact<'a> {
+    let (quote, truncated_from_bytes) = event.raw.map(|raw| Quote::new(raw, limit)).unzip();
+    Artifact {
+        data: Data {
+            topic: event.at.source,
+            partition: event.at.partition,
+            offset: event.at.offset,
+            time: Time(event.time_ns),
+            rule: (kind == Kind::Correlation).then_some(&event.rule.id),
+            event: quote,
+            truncated_from_bytes: truncated_from_bytes.flatten(),
+        },
+    }
+}
+
+fn native<'a>(finding: &Finding<'a>, evidences_omitted: Option<usize>) -> Native<'a> {
+    let rule = finding.rule;
+    Native {
+        kind: finding.kind.as_str(),
+        time: Time(finding.time_ns),
+        first_time: Time(finding.first_ns),
+        last_time: Time(finding.last_ns),
+        level: rule.level.as_str(),
+        status: rule.status.as_deref(),
+        tags: &rule.tags,
+        logsource: finding.logsource.map(source),
+        group: (finding.kind == Kind::Correlation).then_some(Entries(finding.group)),
+        falsepositives: &rule.falsepositives,
+        references: &rule.references,
+        evidences_omitted,
+    }
+}
+
+fn source(logsource: &Logsource) -> Source<'_> {
+    Source {
+        product: logsource.product.as_deref(),
+        category: logsource.category.as_deref(),
+        service: logsource.service.as_deref(),
+    }
+}
+
+/// One line for people: the title and, of a correlation, whom it is about.
+fn message(finding: &Finding<'_>) -> String {
+    let title = &finding.rule.title;
+    match finding.kind {
+        Kind::Detection => title.clone(),
+        Kind::Correlation => {
+            let name = |(name, value): &(String, Option<String>)| {
+                format!(" {name}={}", value.as_deref().unwrap_or("null"))
+            };
+            let group: String = finding.group.iter().map(name).collect();
+            format!("{title}:{group} ({} events)", finding.count)
+        }
+    }
+}
+
+fn severity(level: Level) -> (u32, &'static str) {
+    match level {
+        Level::Informational => (1, "Informational"),
+        Level::Low => (2, "Low"),
+        Level::Medium => (3, "Medium"),
+        Level::High => (4, "High"),
+        Level::Critical => (5, "Critical"),
+    }
+}

@@ -1,0 +1,74 @@
+//! Rows of rollups.
+
+use haechi_rules::RuleHeader;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::key;
+use crate::spelling::{Entries, Time, append};
+use crate::uid::{Uid, UidHasher};
+
+/// One group of one window of a rollup.
+#[derive(Debug, Clone, Copy)]
+pub struct Rollup<'a> {
+    /// The rollup.
+    pub rule: &'a RuleHeader,
+    /// Start of the window, nanoseconds since the Unix epoch; inclusive.
+    pub start_ns: i64,
+    /// End of the window; exclusive.
+    pub end_ns: i64,
+    /// What the rows are grouped by, without the window. With rule and window it makes the identity.
+    pub group: &'a [(String, Value)],
+    /// The row as the SELECT names it.
+    pub columns: &'a [(String, Value)],
+}
+
+/// The document. Columns have an object of their own: a column may have any name, also one of ours.
+#[derive(Serialize)]
+struct Document<'a> {
+    id: Uid,
+    rule: &'a str,
+    title: &'a str,
+    window_start: Time,
+    window_end: Time,
+    row: Entries<'a, Value>,
+}
+
+impl Rollup<'_> {
+    /// The identity: of rule, window and group.
+    pub fn uid(&self) -> Uid {
+        let mut hash = UidHasher::new("haechi rollup 1");
+        hash.text(&self.rule.id);
+        hash.number(self.start_ns);
+        hash.number(self.end_ns);
+        hash_values(&mut hash, self.group);
+        hash.finish()
+    }
+
+    /// Appends the message key: the windows of one group stay in order.
+    pub fn key(&self, out: &mut Vec<u8>) {
+        key::of_group(&self.rule.id, self.group, out);
+    }
+
+    /// Appends the row: one JSON object on one line, without a line end.
+    pub fn render(&self, out: &mut Vec<u8>) {
+        let document = Document {
+            id: self.uid(),
+            rule: &self.rule.id,
+            title: &self.rule.title,
+            window_start: Time(self.start_ns),
+            window_end: Time(self.end_ns),
+            row: Entries(self.columns),
+        };
+        append(out, &document);
+    }
+}
+
+/// Values by their JSON text, which tells 1 from "1" and null from "null".
+pub(crate) fn hash_values(hash: &mut UidHasher, group: &[(String, Value)]) {
+    hash.number(group.len() as i64);
+    for (name, value) in group {
+        hash.text(name);
+        hash.text(&value.to_string());
+    }
+}
