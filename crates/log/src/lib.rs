@@ -12,10 +12,14 @@
 //! what it finds, and [commits](Log::commit) what it sent and how far it read as one unit. What a record means is not
 //! known here.
 
+pub mod embedded;
 mod error;
+pub mod kafka;
 mod protocol;
 mod records;
 
+pub use embedded::{EmbeddedConfig, EmbeddedLog, MemoryTopic, Output};
 pub use error::{Kind, LogError};
+pub use kafka::{Delivery, KafkaAdmin, KafkaConfig, KafkaLog, KafkaWriter, NewTopic};
 pub use protocol::{Assignment, Committed, Event, Log, Message, Start, Topology};
 pub use records::{Record, Records, TopicPartition};

@@ -1,0 +1,346 @@
+//! A file's lines, as blocks of records.
+
+use std::io::{self, BufRead, ErrorKind};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use memchr::{memchr, memrchr};
+
+use super::file::{Compression, Input};
+use crate::{LogError, Records, TopicPartition};
+
+/// A line longer than this ends the file with an error: it is no log line, and memory has an end.
+const LONGEST_LINE: usize = 1 << 30;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Cuts a file into blocks of whole lines.
+///
+/// A record's offset is its 0-based line number. Line ends are `\n` or `\r\n`; the last line needs none. Empty lines
+/// have a number but no record. A UTF-8 byte order mark at the file's start is not part of its first line.
+pub(super) struct Lines {
+    name: String,
+    input: Input,
+    /// Bytes read that are not yet part of a block.
+    pending: Vec<u8>,
+    next_line: i64,
+    block_rows: usize,
+    block_bytes: usize,
+    state: State,
+}
+
+enum State {
+    Reading,
+    /// The file is over; `pending` may hold its last lines.
+    Over,
+    /// Reading failed; `pending` may hold whole lines from before.
+    Failed(LogError),
+}
+
+impl Lines {
+    /// Opens `path` and cuts it into blocks of about this many records and bytes.
+    pub(super) fn open(
+        path: &Path,
+        block_rows: usize,
+        block_bytes: usize,
+    ) -> Result<Self, LogError> {
+        let name = path.display().to_string();
+        let input = Input::open(path)
+            .map_err(|error| LogError::fatal(format!("cannot read `{name}`: {error}")))?;
+        Ok(Self::new(name, input, block_rows, block_bytes))
+    }
+
+    fn new(name: String, input: Input, block_rows: usize, block_bytes: usize) -> Self {
+        Self {
+            name,
+            input,
+            pending: Vec::new(),
+            next_line: 0,
+            block_rows: block_rows.max(1),
+            block_bytes: block_bytes.max(1),
+            state: State::Reading,
+        }
+    }
+
+    /// How many lines have been cut, empty ones included.
+    pub(super) fn next_line(&self) -> i64 {
+        self.next_line
+    }
+
+    /// How many bytes of the file itself have been used.
+    pub(super) fn used(&self) -> u64 {
+        self.input.used.load(Ordering::Relaxed)
+    }
+
+    /// The next block, as records of `at`; `None` at the end. Lines from before an error come before the error.
+    pub(super) fn next(&mut self, at: &TopicPartition) -> Result<Option<Records>, LogError> {
+        loop {
+            self.fill();
+            let whole = match self.state {
+                State::Over => self.pending.len(),
+                // What follows the last line end may have been cut short.
+                _ => memrchr(b'\n', &self.pending).map_or(0, |end| end + 1),
+            };
+            if whole == 0 {
+                return match std::mem::replace(&mut self.state, State::Over) {
+                    State::Failed(error) => {
+                        self.pending = Vec::new();
+                        Err(error)
+                    }
+                    _ => Ok(None),
+                };
+            }
+            let records = self.cut(at, whole);
+            if !records.is_empty() {
+                return Ok(Some(records));
+            }
+        }
+    }
+
+    /// Reads until a block is full and holds a whole line, or there is no more, or (live input) no more for now.
+    fn fill(&mut self) {
+        if !matches!(self.state, State::Reading) {
+            return;
+        }
+        let mut has_line = memchr(b'\n', &self.pending).is_some();
+        while self.pending.len() < self.block_bytes || !has_line {
+            let chunk = match self.input.reader.fill_buf() {
+                Ok([]) => {
+                    self.state = State::Over;
+                    return;
+                }
+                Ok(chunk) => chunk,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    self.state = State::Failed(self.failure(&error));
+                    return;
+                }
+            };
+            has_line = has_line || memchr(b'\n', chunk).is_some();
+            let length = chunk.len();
+            self.pending.extend_from_slice(chunk);
+            self.input.reader.consume(length);
+            if self.input.live && has_line {
+                return;
+            }
+            if !has_line && self.pending.len() > LONGEST_LINE {
+                self.state = State::Failed(self.overlong());
+                self.pending = Vec::new();
+                return;
+            }
+        }
+    }
+
+    /// Cuts a block from the first `whole` bytes of `pending`, which are whole lines.
+    fn cut(&mut self, at: &TopicPartition, whole: usize) -> Records {
+        let spans = self.spans(whole);
+        let used = spans.used;
+        let rest = self.pending.get(used..).unwrap_or_default();
+        let mut next = Vec::with_capacity(rest.len().max(self.block_bytes.min(READ_AHEAD)));
+        next.extend_from_slice(rest);
+        let mut data = std::mem::replace(&mut self.pending, next);
+        data.truncate(used);
+        if data.len() < data.capacity() / 2 {
+            data.shrink_to_fit();
+        }
+        let mut records = Records::over(at.clone(), 0, data);
+        for (line, start, length) in spans.lines {
+            records.push_span(line, self.input.modified_ns, start, length);
+        }
+        records.skip_to(self.next_line);
+        records
+    }
+
+    /// Where the lines lie in the first `whole` bytes of `pending`, up to a block's number of rows.
+    fn spans(&mut self, whole: usize) -> Spans {
+        let bytes = self.pending.get(..whole).unwrap_or_default();
+        let mut spans = Spans {
+            lines: Vec::new(),
+            used: 0,
+        };
+        while spans.lines.len() < self.block_rows && spans.used < bytes.len() {
+            let rest = bytes.get(spans.used..).unwrap_or_default();
+            let end = memchr(b'\n', rest).unwrap_or(rest.len());
+            let mut line = rest.get(..end).unwrap_or_default();
+            line = line.strip_suffix(b"\r").unwrap_or(line);
+            let mut start = spans.used;
+            if self.next_line == 0 && line.starts_with(BYTE_ORDER_MARK) {
+                start += BYTE_ORDER_MARK.len();
+                line = line.get(BYTE_ORDER_MARK.len()..).unwrap_or_default();
+            }
+            if !line.is_empty() {
+                spans.lines.push((self.next_line, start, line.len()));
+            }
+            self.next_line = self.next_line.saturating_add(1);
+            spans.used = bytes.len().min(spans.used + end + 1);
+        }
+        spans
+    }
+
+    fn failure(&self, error: &io::Error) -> LogError {
+        let what = match self.input.compression {
+            Compression::Plain => "cannot be read",
+            Compression::Gzip => "is not whole, sound gzip",
+            Compression::Zstd => "is not whole, sound zstd",
+        };
+        LogError::fatal(format!(
+            "`{}` {what} at byte {}: {error}; the lines before that were read",
+            self.name,
+            self.used()
+        ))
+    }
+
+    fn overlong(&self) -> LogError {
+        LogError::fatal(format!(
+            "`{}` has no line end in {} MiB before byte {}: is it a log? the lines before that were read",
+            self.name,
+            LONGEST_LINE >> 20,
+            self.used()
+        ))
+    }
+}
+
+/// Room kept ready for the next block, so that it does not grow from nothing each time.
+const READ_AHEAD: usize = 256 << 10;
+
+struct Spans {
+    /// Line number, start and length of each line that is not empty.
+    lines: Vec<(i64, usize, usize)>,
+    /// How many bytes they and their line ends take.
+    used: usize,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        zstd::encode_all(bytes, 1).unwrap()
+    }
+
+    type Read = (Vec<(i64, Vec<u8>)>, Option<String>);
+
+    /// Every line of a file with these bytes, and the error at its end.
+    fn read(bytes: &[u8], block_rows: usize, block_bytes: usize) -> Read {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let mut lines = Lines::open(file.path(), block_rows, block_bytes).unwrap();
+        let at = TopicPartition::new("f", 0);
+        let mut all = Vec::new();
+        loop {
+            match lines.next(&at) {
+                Ok(Some(records)) => {
+                    assert!(!records.is_empty() && records.len() <= block_rows);
+                    assert!(records.iter().all(|record| record.timestamp_ns.is_some()));
+                    all.extend(
+                        records
+                            .iter()
+                            .map(|record| (record.offset, record.payload.unwrap().to_vec())),
+                    );
+                }
+                Ok(None) => return (all, None),
+                Err(error) => {
+                    assert!(matches!(lines.next(&at), Ok(None)));
+                    return (all, Some(error.to_string()));
+                }
+            }
+        }
+    }
+
+    fn numbered(lines: &[(i64, &str)]) -> Vec<(i64, Vec<u8>)> {
+        lines
+            .iter()
+            .map(|(number, line)| (*number, line.as_bytes().to_vec()))
+            .collect()
+    }
+
+    #[test]
+    fn lines_have_their_numbers_whatever_the_line_ends_and_block_sizes() {
+        let text = b"\xef\xbb\xbfone\r\n\n\r\ntwo\n  \nlast";
+        let expected = numbered(&[(0, "one"), (3, "two"), (4, "  "), (5, "last")]);
+        for rows in [1, 2, 100] {
+            for bytes in [1, 4, 7, 1 << 20] {
+                assert_eq!(read(text, rows, bytes), (expected.clone(), None));
+                assert_eq!(read(&gzip(text), rows, bytes), (expected.clone(), None));
+                assert_eq!(read(&zstd(text), rows, bytes), (expected.clone(), None));
+            }
+        }
+        assert_eq!(read(b"", 9, 9), (vec![], None));
+        assert_eq!(read(b"\n\n\n", 9, 9), (vec![], None));
+    }
+
+    #[test]
+    fn several_frames_or_members_are_one_file() {
+        let expected = numbered(&[(0, "ab"), (1, "c"), (2, "d")]);
+        let joined = |encode: fn(&[u8]) -> Vec<u8>| [encode(b"a"), encode(b"b\nc\nd")].concat();
+        assert_eq!(read(&joined(gzip), 9, 9), (expected.clone(), None));
+        assert_eq!(read(&joined(zstd), 9, 9), (expected.clone(), None));
+        let skippable = [b"\x50\x2a\x4d\x18\x02\0\0\0xx".to_vec(), joined(zstd)].concat();
+        assert_eq!(read(&skippable, 9, 9), (expected, None));
+    }
+
+    #[test]
+    fn a_damaged_file_gives_its_whole_lines_and_says_where_it_broke() {
+        let text: Vec<u8> = (0..50_000)
+            .flat_map(|i: u32| {
+                format!("line {} {}\n", i, i.wrapping_mul(2_654_435_761)).into_bytes()
+            })
+            .collect();
+        for (encoded, name) in [(gzip(&text), "gzip"), (zstd(&text), "zstd")] {
+            let cut = &encoded[..encoded.len() / 2];
+            let (lines, error) = read(cut, 100, 1 << 16);
+            let error = error.unwrap();
+            assert!(
+                error.contains(name) && error.contains(&format!("at byte {}", cut.len())),
+                "{error}"
+            );
+            assert!(lines.len() > 5_000, "only {} lines", lines.len());
+            let original = text.split(|byte| *byte == b'\n');
+            assert!(
+                lines
+                    .iter()
+                    .zip(original)
+                    .all(|((_, line), whole)| line == whole)
+            );
+            assert_eq!(lines.last().unwrap().0 + 1, lines.len() as i64);
+
+            let trailing = [encoded.as_slice(), b"garbage"].concat();
+            let (lines, error) = read(&trailing, 100, 1 << 16);
+            assert_eq!(lines.len(), 50_000);
+            assert!(error.unwrap().contains("at byte"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_delivered_whole() {
+        let long = vec![b'x'; 3 << 20];
+        let text = [b"a\n".as_slice(), &long, b"\nb\n"].concat();
+        let (lines, error) = read(&zstd(&text), 10, 1 << 10);
+        assert_eq!(error, None);
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[1].1.len(), long.len());
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Lines::open(Path::new("/nowhere/x.log"), 1, 1)
+            .err()
+            .unwrap();
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot read `/nowhere/x.log`: ")
+        );
+    }
+}
