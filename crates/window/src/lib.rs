@@ -1,1 +1,39 @@
-//! haechi-window
+//! Event-time windows, correlations and rollups of haechi.
+//!
+//! The work is split in two by the exchange topic. Stage 1 ([`Partials`], one per worker) collects what the rows of source
+//! partitions contribute and drains it, keyed, into exchange records at every commit. Stage 2 ([`Merger`], one per exchange
+//! partition) merges those records and decides what the watermark allows to be decided. A [`SourceClock`] derives the watermark of
+//! each source partition; it travels inside the records, and stage 2 knows no other time.
+//!
+//! Within the allowed lateness the outcomes depend neither on the order in which events arrive, nor on how they are cut
+//! into batches and commits, nor on the number of workers and exchange partitions.
+//!
+//! Everything here is pure: no Kafka, no clock, no files. All times are nanoseconds since the Unix epoch.
+
+mod batch;
+mod bounded;
+mod clock;
+mod count;
+mod error;
+mod frame;
+mod ipc;
+mod merger;
+mod outcome;
+mod partials;
+mod plan;
+mod rollup;
+mod route;
+mod source;
+mod sources;
+mod tables;
+mod watermark;
+
+pub use clock::SourceClock;
+pub use error::{CompileError, WindowError};
+pub use frame::FrameError;
+pub use merger::Merger;
+pub use outcome::{Contribution, Correlated, Late, LateKind, Outcome, RollupRow};
+pub use partials::{Partials, RowOrigins};
+pub use plan::Plan;
+pub use source::{Progress, SourceId, SourceProgress, SourceState};
+pub use tables::Tables;

@@ -1,0 +1,57 @@
+//! The `event_count` correlation: how many events of a group fall within a sliding window of event time.
+//!
+//! Stage 1 ([`CountPartials`]) collects the matching events of every group, as coordinates; stage 2 ([`Counter`]) puts them
+//! in order behind the watermark and decides.
+
+mod counter;
+mod partials;
+mod plan;
+mod section;
+
+pub(crate) use counter::{Arrival, Counter};
+pub(crate) use partials::CountPartials;
+pub(crate) use plan::CountPlan;
+pub(crate) use section::{EventsWriter, GroupEvents, decode_section};
+
+/// One matching event. 24 bytes: a noisy rule may hold millions of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Event {
+    /// Event time, nanoseconds since the Unix epoch.
+    pub(crate) time_ns: i64,
+    /// Offset in its source.
+    pub(crate) offset: i64,
+    /// Index of its source in a [`Sources`] table.
+    pub(crate) source: u32,
+    /// Position of the matching detection in the correlation's `rules`.
+    pub(crate) position: u32,
+}
+
+/// The values of a group as bytes: for each value `0` for null, or `1`, a little-endian u32 length and the text.
+pub(crate) mod group_key {
+    /// Appends one value.
+    pub(crate) fn push(key: &mut Vec<u8>, value: Option<&str>) {
+        match value {
+            None => key.push(0),
+            Some(text) => {
+                key.push(1);
+                key.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+                key.extend(text.as_bytes());
+            }
+        }
+    }
+
+    /// The values of a key made by [`push`].
+    pub(crate) fn values(mut key: &[u8]) -> impl Iterator<Item = Option<&str>> {
+        std::iter::from_fn(move || {
+            let (&tag, rest) = key.split_first()?;
+            if tag == 0 {
+                key = rest;
+                return Some(None);
+            }
+            let (len, rest) = rest.split_first_chunk()?;
+            let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+            key = rest;
+            Some(Some(std::str::from_utf8(text).unwrap_or_default()))
+        })
+    }
+}

@@ -1,0 +1,254 @@
+//! Stage 2: the records of one exchange partition become findings and rollup rows.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+
+use crate::count::{Arrival, Counter, GroupEvents, decode_section};
+use crate::error::WindowError;
+use crate::frame::{Frame, FrameError, Section, SectionKind, corrupt};
+use crate::outcome::{Correlated, Late, LateKind, Outcome, RollupRow};
+use crate::plan::{Member, Plan};
+use crate::rollup::{RollupWindows, decode_section as decode_partials};
+use crate::source::SourceId;
+use crate::sources::Sources;
+use crate::watermark::Watermark;
+
+/// The state of one exchange partition: a deterministic function of the records applied, in their order.
+///
+/// It looks at no clock. Replaying the same records into a new merger gives the same outcomes and leaves the same state.
+pub struct Merger {
+    plan: Arc<Plan>,
+    partition: u32,
+    watermark: Watermark,
+    sources: Sources,
+    counters: Vec<Counter>,
+    rollups: Vec<RollupWindows>,
+    unknown_sections: u64,
+}
+
+impl Merger {
+    /// The empty state of an exchange partition.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, partition: u32) -> Self {
+        let counters = plan.counts.iter().enumerate();
+        let counters = counters.map(|(index, count)| Counter::new(Arc::clone(count), index));
+        let rollups = plan.rollups.iter().enumerate();
+        let rollups = rollups.map(|(index, plan)| RollupWindows::new(Arc::clone(plan), index));
+        Self {
+            counters: counters.collect(),
+            rollups: rollups.collect(),
+            partition,
+            watermark: Watermark::default(),
+            sources: Sources::default(),
+            unknown_sections: 0,
+            plan,
+        }
+    }
+
+    /// Applies the next record of the partition: first its data, judged by the watermark as it stands, then its progress. Answers
+    /// what that decided, in an order that depends on nothing but what is decided.
+    ///
+    /// # Errors
+    /// When the record is damaged or of another version; it then has had no effect.
+    pub fn apply(&mut self, record: &[u8]) -> Result<Vec<Outcome>, FrameError> {
+        let frame = Frame::decode(record)?;
+        let mut decoded = Vec::new();
+        for section in &frame.sections {
+            self.decode(section, &frame.topics, &mut decoded)?;
+        }
+        let mut outcomes = Vec::new();
+        for data in &decoded {
+            match data {
+                Decoded::Events(index, group) => self.add_events(*index, group, &mut outcomes),
+                Decoded::Partials(index, partials) => {
+                    self.merge(*index, partials, &mut outcomes)?;
+                }
+            }
+        }
+        let before = self.watermark.get();
+        self.watermark.hear(frame.progress);
+        if let Some(watermark_ns) = self.watermark.get()
+            && before != Some(watermark_ns)
+        {
+            self.advance(watermark_ns, &mut outcomes)?;
+        }
+        Ok(outcomes)
+    }
+
+    /// The exchange partition.
+    #[must_use]
+    pub fn partition(&self) -> u32 {
+        self.partition
+    }
+
+    /// Event time up to which everything is decided, nanoseconds since the Unix epoch; none while it is not known.
+    #[must_use]
+    pub fn watermark_ns(&self) -> Option<i64> {
+        self.watermark
+            .get()
+            .filter(|&watermark_ns| watermark_ns != i64::MIN)
+    }
+
+    /// Whether every source has ended, and so everything is decided.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.watermark.is_finished()
+    }
+
+    /// Approximate bytes of state.
+    #[must_use]
+    pub fn state_bytes(&self) -> usize {
+        let counters: usize = self.counters.iter().map(Counter::size).sum();
+        let rollups: usize = self.rollups.iter().map(RollupWindows::size).sum();
+        counters + rollups + self.watermark.size()
+    }
+
+    /// How many pieces of data were left alone because their rules are not of this plan: they were written under other rules.
+    #[must_use]
+    pub fn unknown_sections(&self) -> u64 {
+        self.unknown_sections
+    }
+
+    fn decode(
+        &mut self,
+        section: &Section,
+        topics: &[Arc<str>],
+        decoded: &mut Vec<Decoded>,
+    ) -> Result<(), FrameError> {
+        match section.kind {
+            SectionKind::Events => {
+                let sources = &mut self.sources;
+                let groups = decode_section(section, |topic, partition| {
+                    let topic = topics.get(topic as usize);
+                    let topic = topic.ok_or_else(|| corrupt("an event of a topic without name"))?;
+                    let topic = Arc::clone(topic);
+                    Ok(sources.number(&SourceId { topic, partition }))
+                })?;
+                for group in groups {
+                    match self.plan.member(&group.rule) {
+                        Some(Member::Count(index)) => {
+                            self.check(index, &group)?;
+                            decoded.push(Decoded::Events(index, group));
+                        }
+                        Some(Member::Rollup(_)) => return Err(corrupt("events of a rollup")),
+                        None => self.unknown_sections += 1,
+                    }
+                }
+            }
+            SectionKind::Rollup => {
+                let [rule] = section.rules.as_slice() else {
+                    return Err(corrupt("partials of several rules in one section"));
+                };
+                match self.plan.member(rule) {
+                    Some(Member::Rollup(index)) => {
+                        let plan = self.plan.rollups.get(index);
+                        let plan = plan.ok_or_else(|| corrupt("partials of no rule"))?;
+                        decoded.push(Decoded::Partials(index, decode_partials(plan, section)?));
+                    }
+                    Some(Member::Count(_)) => return Err(corrupt("partials of a correlation")),
+                    None => self.unknown_sections += 1,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, index: usize, group: &GroupEvents) -> Result<(), FrameError> {
+        let rule = self.plan.counts.get(index).map(|count| &count.rule);
+        let fits = rule.is_some_and(|rule| {
+            let known = |position: u32| (position as usize) < rule.rules.len();
+            group.values == rule.group_by.len()
+                && group.events.iter().all(|event| known(event.position))
+        });
+        if fits {
+            Ok(())
+        } else {
+            Err(corrupt("events that do not fit their rule"))
+        }
+    }
+
+    fn add_events(&mut self, index: usize, group: &GroupEvents, outcomes: &mut Vec<Outcome>) {
+        let watermark_ns = self.watermark.get();
+        let Some(counter) = self.counters.get_mut(index) else {
+            return;
+        };
+        for event in &group.events {
+            if counter.add(&group.key, *event, watermark_ns) == Arrival::Counted {
+                continue;
+            }
+            if let Some(contribution) = counter.contribution(event, &self.sources) {
+                outcomes.push(Outcome::Late(Late {
+                    time_ns: event.time_ns,
+                    watermark_ns: watermark_ns.unwrap_or(i64::MIN),
+                    what: LateKind::Event {
+                        rule: index,
+                        group: counter.group(&group.key),
+                        event: contribution,
+                    },
+                }));
+            }
+        }
+    }
+
+    fn merge(
+        &mut self,
+        index: usize,
+        partials: &RecordBatch,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), FrameError> {
+        let Some(windows) = self.rollups.get_mut(index) else {
+            return Ok(());
+        };
+        let mut late = Vec::new();
+        let merged = windows.merge(partials, self.watermark.get(), &mut late);
+        outcomes.extend(late.into_iter().map(Outcome::Late));
+        merged.map_err(|error| self.defect(index, &error))
+    }
+
+    fn advance(
+        &mut self,
+        watermark_ns: i64,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), FrameError> {
+        let mut found: Vec<Correlated> = Vec::new();
+        for counter in &mut self.counters {
+            counter.advance(watermark_ns, &self.sources, &mut found);
+        }
+        found.sort_by(|left, right| {
+            (left.time_ns, left.rule, &left.group).cmp(&(right.time_ns, right.rule, &right.group))
+        });
+        outcomes.extend(found.into_iter().map(Outcome::Correlated));
+        let mut rows: Vec<RollupRow> = Vec::new();
+        for index in 0..self.rollups.len() {
+            if let Some(windows) = self.rollups.get_mut(index) {
+                let closed = windows.close(watermark_ns, &mut rows);
+                closed.map_err(|error| self.defect(index, &error))?;
+            }
+        }
+        // Each rollup's rows are in the order of their keys already.
+        rows.sort_by_key(|row| (row.start_ns, row.rule));
+        outcomes.extend(rows.into_iter().map(Outcome::Rollup));
+        Ok(())
+    }
+
+    fn defect(&self, index: usize, error: &WindowError) -> FrameError {
+        let rule = self
+            .plan
+            .rollups
+            .get(index)
+            .map(|plan| Arc::clone(&plan.rule.header.id));
+        FrameError::Merge {
+            rule: rule.unwrap_or_default(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// Data of a record, ready to be merged.
+enum Decoded {
+    /// Of a correlation.
+    Events(usize, GroupEvents),
+    /// Of a rollup.
+    Partials(usize, RecordBatch),
+}

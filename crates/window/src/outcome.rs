@@ -1,0 +1,101 @@
+//! What comes out of stage 2.
+
+use crate::source::SourceId;
+
+/// Something that stage 2 has decided.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// A correlation's condition held.
+    Correlated(Correlated),
+    /// A row of a rollup, final.
+    Rollup(RollupRow),
+    /// Something came too late to count.
+    Late(Late),
+}
+
+/// Events that together satisfied a correlation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Correlated {
+    /// Index into `RuleSet::correlations`.
+    pub rule: usize,
+    /// The group: the rule's `group-by` names with this group's values, in the rule's order. `None` is a JSON null.
+    pub group: Vec<(String, Option<String>)>,
+    /// When the condition first held: the time of the event that reached the number or, for conditions that only
+    /// the whole window can decide (`lt`, `lte`, `eq`, `neq` and ranges), the end of the window.
+    pub time_ns: i64,
+    /// Time of the first contributing event: the window is `[first_ns, first_ns + timespan)`.
+    pub first_ns: i64,
+    /// Time of the last contributing event.
+    pub last_ns: i64,
+    /// How many events contributed; the length of `events`.
+    pub count: u64,
+    /// The contributing events in the order of (time, topic, partition, offset).
+    pub events: Vec<Contribution>,
+}
+
+/// One event's part in a correlation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Contribution {
+    /// Event time, nanoseconds since the Unix epoch.
+    pub time_ns: i64,
+    /// Where the event stands in the log.
+    pub source: SourceId,
+    /// Its offset there.
+    pub offset: i64,
+    /// The detection that it matched: index into `RuleSet::detections`. When it matched several of the correlation's rules,
+    /// the one that the correlation names first.
+    pub rule: u32,
+}
+
+/// One group of one window of a rollup.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RollupRow {
+    /// Index into `RuleSet::rollups`.
+    pub rule: usize,
+    /// Start of the window, nanoseconds since the Unix epoch; inclusive.
+    pub start_ns: i64,
+    /// End of the window; exclusive.
+    pub end_ns: i64,
+    /// The values of the GROUP BY expressions (without the window), under their SQL text. Together with rule and window
+    /// they identify the row, also when the SELECT list leaves them out.
+    pub group: Vec<(String, serde_json::Value)>,
+    /// The SELECT list: names and values in its order. Whole floating point numbers are written as integers, timestamps as
+    /// RFC 3339 text in UTC.
+    pub columns: Vec<(String, serde_json::Value)>,
+}
+
+/// Something that came when what it belongs to had been decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Late {
+    /// What came late.
+    pub what: LateKind,
+    /// Its event time (of a partial: the start of its window), nanoseconds since the Unix epoch.
+    pub time_ns: i64,
+    /// The watermark that it came behind.
+    pub watermark_ns: i64,
+}
+
+/// What came late.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LateKind {
+    /// An event of a correlation.
+    Event {
+        /// Index into `RuleSet::correlations`.
+        rule: usize,
+        /// The group it belongs to, as in [`Correlated::group`].
+        group: Vec<(String, Option<String>)>,
+        /// The event.
+        event: Contribution,
+    },
+    /// Rows of a rollup, aggregated already: one group of one window.
+    Partial {
+        /// Index into `RuleSet::rollups`.
+        rule: usize,
+        /// The group they belong to, as in [`RollupRow::group`].
+        group: Vec<(String, serde_json::Value)>,
+        /// End of their window, nanoseconds since the Unix epoch.
+        end_ns: i64,
+        /// How many rows.
+        rows: u64,
+    },
+}

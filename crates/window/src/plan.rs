@@ -1,0 +1,136 @@
+//! All correlations and rollups, compiled.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use haechi_rules::RuleSet;
+use rustc_hash::FxHashMap;
+
+use crate::count::CountPlan;
+use crate::error::CompileError;
+use crate::frame::Fingerprint;
+use crate::rollup::RollupPlan;
+use crate::tables::Tables;
+
+/// The correlations and rollups of a rule set, compiled once and shared by all workers.
+pub struct Plan {
+    pub(crate) counts: Vec<Arc<CountPlan>>,
+    /// Detection → the correlations that count it, and its position in their `rules`.
+    pub(crate) counted: FxHashMap<u32, Vec<(usize, u32)>>,
+    pub(crate) rollups: Vec<Arc<RollupPlan>>,
+    by_fingerprint: FxHashMap<Fingerprint, Member>,
+    warnings: Vec<CompileError>,
+}
+
+/// A rule of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Member {
+    /// Index into `Plan::counts` and `RuleSet::correlations`.
+    Count(usize),
+    /// Index into `Plan::rollups` and `RuleSet::rollups`.
+    Rollup(usize),
+}
+
+impl Plan {
+    /// Compiles all correlations and rollups of a rule set. `tables` are the names that rollups may read `FROM`.
+    ///
+    /// # Errors
+    /// One for each broken rule. Without those rules the set compiles.
+    pub fn compile(rules: &RuleSet, tables: &Tables) -> Result<Self, Vec<CompileError>> {
+        let ids: Vec<&str> = rules
+            .detections
+            .iter()
+            .map(|rule| &*rule.header.id)
+            .collect();
+        let counts: Vec<_> = rules
+            .correlations
+            .iter()
+            .map(|rule| Arc::new(CountPlan::new(rule, &ids)))
+            .collect();
+        let mut counted: FxHashMap<u32, Vec<(usize, u32)>> = FxHashMap::default();
+        let mut by_fingerprint = FxHashMap::default();
+        for (index, count) in counts.iter().enumerate() {
+            by_fingerprint.insert(count.fingerprint, Member::Count(index));
+            for (&detection, position) in count.rule.rules.iter().zip(0..) {
+                if let Ok(detection) = u32::try_from(detection) {
+                    counted
+                        .entry(detection)
+                        .or_default()
+                        .push((index, position));
+                }
+            }
+        }
+        let (mut warnings, mut errors, mut rollups) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, rule) in rules.rollups.iter().enumerate() {
+            match RollupPlan::compile(rule, tables, &mut warnings) {
+                Ok(plan) => {
+                    by_fingerprint.insert(plan.fingerprint, Member::Rollup(index));
+                    rollups.push(Arc::new(plan));
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self {
+            counts,
+            counted,
+            rollups,
+            by_fingerprint,
+            warnings,
+        })
+    }
+
+    /// What compiles, but is probably not what its author meant.
+    #[must_use]
+    pub fn warnings(&self) -> &[CompileError] {
+        &self.warnings
+    }
+
+    /// The distinct fields that correlations group by and rollups read, sorted: what decoding has to bring.
+    #[must_use]
+    pub fn fields(&self) -> Vec<String> {
+        let counted = self.counts.iter();
+        let counted = counted.flat_map(|count| count.fields.iter().flatten());
+        let rolled_up = self.rollups.iter().flat_map(|rollup| rollup.fields());
+        let distinct: BTreeSet<&String> = counted.chain(rolled_up).collect();
+        distinct.into_iter().cloned().collect()
+    }
+
+    /// Whether there is neither a correlation nor a rollup.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty() && self.rollups.is_empty()
+    }
+
+    /// The longest window of any rule in nanoseconds; 0 without rules. The exchange must keep its records for longer than this.
+    #[must_use]
+    pub fn longest_span_ns(&self) -> i64 {
+        let spans = self.counts.iter().map(|count| count.rule.timespan_ns);
+        let widths = self.rollups.iter().map(|rollup| rollup.width_ns);
+        spans.chain(widths).max().unwrap_or(0)
+    }
+
+    /// Identifies the plan: two plans with the same fingerprint aggregate in the same way.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        for count in &self.counts {
+            hasher.update(&count.fingerprint);
+        }
+        for rollup in &self.rollups {
+            hasher.update(&rollup.fingerprint);
+        }
+        let digest = hasher.finalize();
+        digest
+            .as_bytes()
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
+    /// The rule of a fingerprint; none when it is not of this plan.
+    pub(crate) fn member(&self, fingerprint: &Fingerprint) -> Option<Member> {
+        self.by_fingerprint.get(fingerprint).copied()
+    }
+}

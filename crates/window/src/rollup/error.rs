@@ -1,0 +1,98 @@
+//! What is wrong with a query.
+
+use datafusion_common::DataFusionError;
+use datafusion_sql::sqlparser::tokenizer::{Location, Span};
+use haechi_rules::{Rollup, Span as FileSpan};
+
+use crate::error::CompileError;
+
+/// Something wrong in a query, with its place in the query.
+#[derive(Debug)]
+pub(super) struct SqlError {
+    message: String,
+    span: Option<Span>,
+    help: Option<String>,
+}
+
+impl SqlError {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            span: None,
+            help: None,
+        }
+    }
+
+    /// At this place; an empty span says nothing.
+    pub(super) fn at(mut self, span: Span) -> Self {
+        self.span = (span.start.line > 0).then_some(span);
+        self
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// With its place in the rule's file; the whole query when the place is not known.
+    pub(super) fn in_file(self, rule: &Rollup) -> CompileError {
+        CompileError {
+            rule: rule.header.id.clone(),
+            file: rule.header.file.clone(),
+            span: self
+                .span
+                .map_or(rule.sql_span, |span| place(span, rule.sql_span)),
+            message: self.message,
+            help: self.help,
+        }
+    }
+}
+
+impl From<DataFusionError> for SqlError {
+    fn from(error: DataFusionError) -> Self {
+        let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
+        let message = match error.diagnostic() {
+            Some(diagnostic) => diagnostic.message.clone(),
+            None => error.strip_backtrace(),
+        };
+        let prefixes = [
+            "type_coercion\ncaused by\n",
+            "Error during planning: ",
+            "Schema error: ",
+            "This feature is not implemented: ",
+        ];
+        let mut text = message.as_str();
+        while let Some(rest) = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)) {
+            text = rest;
+        }
+        let mut letters = text.trim_end_matches('.').chars();
+        let first = letters
+            .next()
+            .map(|letter| letter.to_lowercase().to_string());
+        let error = Self::new(format!("{}{}", first.unwrap_or_default(), letters.as_str()));
+        let location = |line, column| Location::new(line, column);
+        match span {
+            Some(span) => error.at(Span::new(
+                location(span.start.line, span.start.column),
+                location(span.end.line, span.end.column),
+            )),
+            None => error,
+        }
+    }
+}
+
+/// A place in the query as a place in the file.
+fn place(span: Span, sql: FileSpan) -> FileSpan {
+    let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let Location { line, column } = span.start;
+    let len = if span.end.line == line {
+        small(span.end.column.saturating_sub(column))
+    } else {
+        0
+    };
+    FileSpan {
+        line: sql.line.saturating_add(small(line).saturating_sub(1)),
+        column: sql.column.saturating_add(small(column).saturating_sub(1)),
+        len,
+    }
+}

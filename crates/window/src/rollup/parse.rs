@@ -1,0 +1,426 @@
+//! The query of a rollup as a syntax tree: what it may consist of, which columns it reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use datafusion_sql::sqlparser::ast::{
+    BinaryOperator, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    GroupByExpr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, Spanned,
+    Statement, TableFactor, UnaryOperator, Value, visit_expressions, visit_expressions_mut,
+};
+use datafusion_sql::sqlparser::dialect::GenericDialect;
+use datafusion_sql::sqlparser::parser::{Parser, ParserError};
+use datafusion_sql::sqlparser::tokenizer::{Location, Span};
+use haechi_rules::FieldType;
+
+use super::error::SqlError;
+use crate::batch::{CLASS, TIME};
+
+/// How queries call the event's time; `_time` is understood too.
+const EVENT_TIME: &str = "event_time";
+/// Columns of a batch that a query cannot read.
+const RESERVED: [&str; 2] = [CLASS, "_values"];
+/// No query that a person writes nests deeper.
+const RECURSION_LIMIT: usize = 64;
+
+/// A query that has the form of a rollup, rewritten for planning:
+///
+/// * every item of the SELECT list has a name: its alias, or its own text;
+/// * the table has no alias, and columns are single quoted identifiers (`user.name` is the field `user.name`);
+/// * `CAST` is `TRY_CAST`, since a value that cannot be cast must not stop the stream: it is NULL;
+/// * `BETWEEN`, `IN` with numbers and unary minus are spelled with binary operators, which know how to read text as numbers.
+#[derive(Debug)]
+pub(super) struct RollupQuery {
+    pub(super) statement: Statement,
+    pub(super) table: String,
+    pub(super) table_span: Span,
+    /// The columns that it reads, sorted; `_time` is the event's time.
+    pub(super) columns: BTreeSet<String>,
+    /// The text of the GROUP BY items, in order.
+    pub(super) group_by: Vec<String>,
+    /// `min` and `max` over a column, with the place: their arguments may be text.
+    pub(super) extremes: Vec<(String, String, Span)>,
+}
+
+/// Parses the text of a query.
+pub(super) fn parse(
+    sql: &str,
+    types: &BTreeMap<String, FieldType>,
+) -> Result<RollupQuery, SqlError> {
+    let dialect = GenericDialect {};
+    let parser = Parser::new(&dialect)
+        .with_recursion_limit(RECURSION_LIMIT)
+        .try_with_sql(sql);
+    let statements = parser.and_then(|mut parser| parser.parse_statements());
+    let mut statements = statements.map_err(syntax_error)?;
+    let one = statements.pop().filter(|_| statements.is_empty());
+    let Some(Statement::Query(mut query)) = one else {
+        return Err(SqlError::new("a rollup is one SELECT query"));
+    };
+    let select = select_of(&mut query)?;
+    let (table, table_span) = table_of(select)?;
+    let group_by = group_by_of(select)?;
+    let aliases = name_projection(select)?;
+    let event_time_is_a_field = types.contains_key(EVENT_TIME);
+    rewrite(select, &table, event_time_is_a_field)?;
+    let columns = columns_of(select, &aliases)?;
+    let extremes = extremes_of(select);
+    unalias_table(select, &table);
+    Ok(RollupQuery {
+        statement: Statement::Query(query),
+        table,
+        table_span,
+        columns,
+        group_by,
+        extremes,
+    })
+}
+
+fn syntax_error(error: ParserError) -> SqlError {
+    let text = match error {
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
+        ParserError::RecursionLimitExceeded => "the query is nested too deeply".to_owned(),
+    };
+    // The parser says where only in its message.
+    let Some((message, place)) = text.rsplit_once(" at Line: ") else {
+        return SqlError::new(text);
+    };
+    let location = place.split_once(", Column: ").and_then(|(line, column)| {
+        Some(Location::new(
+            line.trim().parse().ok()?,
+            column.trim().parse().ok()?,
+        ))
+    });
+    let error = SqlError::new(message);
+    match location {
+        Some(location) => error.at(Span::new(location, location)),
+        None => error,
+    }
+}
+
+/// The SELECT of a query, when the query has nothing that makes no sense over an endless stream.
+fn select_of(query: &mut Query) -> Result<&mut Select, SqlError> {
+    let extras = [
+        (query.with.is_some(), "WITH"),
+        (query.order_by.is_some(), "ORDER BY"),
+        (query.limit_clause.is_some(), "LIMIT"),
+        (query.fetch.is_some(), "FETCH"),
+        (!query.locks.is_empty(), "FOR UPDATE"),
+        (query.for_clause.is_some(), "FOR"),
+        (query.settings.is_some(), "SETTINGS"),
+        (query.format_clause.is_some(), "FORMAT"),
+        (!query.pipe_operators.is_empty(), "|>"),
+    ];
+    refuse(&extras)?;
+    let span = query.body.span();
+    let SetExpr::Select(select) = &mut *query.body else {
+        return Err(SqlError::new("a rollup is one SELECT, without UNION or the like").at(span));
+    };
+    let extras = [
+        (select.distinct.is_some(), "SELECT DISTINCT"),
+        (select.top.is_some(), "TOP"),
+        (select.exclude.is_some(), "EXCLUDE"),
+        (select.into.is_some(), "INTO"),
+        (!select.lateral_views.is_empty(), "LATERAL VIEW"),
+        (select.prewhere.is_some(), "PREWHERE"),
+        (!select.connect_by.is_empty(), "CONNECT BY"),
+        (!select.cluster_by.is_empty(), "CLUSTER BY"),
+        (!select.distribute_by.is_empty(), "DISTRIBUTE BY"),
+        (!select.sort_by.is_empty(), "SORT BY"),
+        (!select.named_window.is_empty(), "WINDOW"),
+        (select.qualify.is_some(), "QUALIFY"),
+        (select.value_table_mode.is_some(), "AS VALUE or AS STRUCT"),
+    ];
+    refuse(&extras)?;
+    Ok(select)
+}
+
+fn refuse(extras: &[(bool, &str)]) -> Result<(), SqlError> {
+    match extras.iter().find(|(present, _)| *present) {
+        None => Ok(()),
+        Some((_, what)) => Err(SqlError::new(format!("a rollup cannot have {what}")).help(
+            "write SELECT … FROM … [WHERE …] GROUP BY tumble(interval '1 minute'), … [HAVING …]",
+        )),
+    }
+}
+
+/// The one table after FROM.
+fn table_of(select: &Select) -> Result<(String, Span), SqlError> {
+    let [from] = select.from.as_slice() else {
+        return Err(SqlError::new("a rollup reads FROM one input or logsource"));
+    };
+    let span = from.span();
+    if !from.joins.is_empty() {
+        return Err(SqlError::new("a rollup cannot join").at(span));
+    }
+    let TableFactor::Table {
+        name, args: None, ..
+    } = &from.relation
+    else {
+        return Err(
+            SqlError::new("a rollup reads FROM the name of an input or logsource").at(span),
+        );
+    };
+    match name.0.as_slice() {
+        [ObjectNamePart::Identifier(name)] => Ok((name.value.clone(), name.span)),
+        _ => Err(SqlError::new(format!("{name} is not the name of an input or logsource"))
+            .help("put a name with special characters in double quotes: \"windows/process_creation\"")
+            .at(span)),
+    }
+}
+
+fn group_by_of(select: &Select) -> Result<Vec<String>, SqlError> {
+    match &select.group_by {
+        GroupByExpr::Expressions(items, modifiers) if modifiers.is_empty() && !items.is_empty() => {
+            Ok(items.iter().map(plain_text).collect())
+        }
+        GroupByExpr::Expressions(items, modifiers) if modifiers.is_empty() && items.is_empty() => {
+            Err(SqlError::new("a rollup needs a time window to GROUP BY")
+                .help("add GROUP BY tumble(interval '1 minute')"))
+        }
+        other => Err(SqlError::new("a rollup needs a plain list to GROUP BY").at(other.span())),
+    }
+}
+
+/// Gives every item of the SELECT list a name; returns the names that the query itself gave.
+fn name_projection(select: &mut Select) -> Result<BTreeSet<String>, SqlError> {
+    let mut aliases = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    for item in &mut select.projection {
+        let span = item.span();
+        let (expr, alias) = match item {
+            SelectItem::UnnamedExpr(expr) => {
+                (expr.clone(), Ident::with_quote('"', plain_text(expr)))
+            }
+            SelectItem::ExprWithAlias { expr, alias } => {
+                aliases.insert(alias.value.clone());
+                (expr.clone(), alias.clone())
+            }
+            _ => {
+                let error = SqlError::new("a rollup cannot select *");
+                return Err(error.help("name the columns").at(span));
+            }
+        };
+        if !names.insert(alias.value.clone()) {
+            let error = SqlError::new(format!("two columns are called `{}`", alias.value));
+            return Err(error.help("give one of them another name with AS").at(span));
+        }
+        *item = SelectItem::ExprWithAlias { expr, alias };
+    }
+    Ok(aliases)
+}
+
+/// An expression as its author would call it: an identifier without its quotes, anything else as SQL.
+fn plain_text(expr: &Expr) -> String {
+    match expr {
+        Expr::Identifier(ident) => ident.value.clone(),
+        Expr::CompoundIdentifier(parts) => dotted(parts),
+        other => other.to_string(),
+    }
+}
+
+fn dotted(parts: &[Ident]) -> String {
+    let parts: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
+    parts.join(".")
+}
+
+/// The rewriting described at [`RollupQuery`], of expressions.
+fn rewrite(select: &mut Select, table: &str, event_time_is_a_field: bool) -> Result<(), SqlError> {
+    let alias = match select.from.first().map(|from| &from.relation) {
+        Some(TableFactor::Table {
+            alias: Some(alias), ..
+        }) => alias.name.value.clone(),
+        _ => table.to_owned(),
+    };
+    let flow = visit_expressions_mut(select, |expr| {
+        let span = expr.span();
+        match expr {
+            Expr::Identifier(ident) => column(ident, event_time_is_a_field),
+            Expr::CompoundIdentifier(parts) => {
+                let parts = match parts.as_slice() {
+                    [first, rest @ ..] if !rest.is_empty() && first.value == alias => rest,
+                    all => all,
+                };
+                let mut ident = Ident::with_quote_and_span('"', span, dotted(parts));
+                column(&mut ident, event_time_is_a_field);
+                *expr = Expr::Identifier(ident);
+            }
+            Expr::Cast { kind, .. } => *kind = CastKind::TryCast,
+            Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
+                return ControlFlow::Break(
+                    SqlError::new("a rollup cannot have a subquery").at(span),
+                );
+            }
+            Expr::Function(function) if function.over.is_some() => {
+                let error = SqlError::new("a rollup cannot have window functions (OVER)");
+                return ControlFlow::Break(error.at(span));
+            }
+            _ => spell_out(expr),
+        }
+        ControlFlow::Continue(())
+    });
+    match flow {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+fn column(ident: &mut Ident, event_time_is_a_field: bool) {
+    if ident.value == EVENT_TIME && !event_time_is_a_field {
+        TIME.clone_into(&mut ident.value);
+    }
+    ident.quote_style = Some('"');
+}
+
+/// `BETWEEN`, `IN (1, 2)` and `-x` as binary operations.
+fn spell_out(expr: &mut Expr) {
+    let spelled = match expr {
+        Expr::Between {
+            expr,
+            negated,
+            low,
+            high,
+        } => {
+            let low = binary((**expr).clone(), BinaryOperator::GtEq, (**low).clone());
+            let high = binary((**expr).clone(), BinaryOperator::LtEq, (**high).clone());
+            negate(binary(low, BinaryOperator::And, high), *negated)
+        }
+        Expr::InList {
+            expr,
+            list,
+            negated,
+        } if list.iter().any(is_number) => {
+            let equals = |item: &Expr| binary((**expr).clone(), BinaryOperator::Eq, item.clone());
+            let any = |left, right| binary(left, BinaryOperator::Or, right);
+            let Some(chain) = list.iter().map(equals).reduce(any) else {
+                return;
+            };
+            negate(chain, *negated)
+        }
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } if !is_number(expr) => {
+            let zero = Expr::Value(Value::Number("0".to_owned(), false).with_empty_span());
+            binary(zero, BinaryOperator::Minus, (**expr).clone())
+        }
+        _ => return,
+    };
+    *expr = spelled;
+}
+
+fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+    let nested = |expr| Box::new(Expr::Nested(Box::new(expr)));
+    Expr::BinaryOp {
+        left: nested(left),
+        op,
+        right: nested(right),
+    }
+}
+
+fn negate(expr: Expr, negated: bool) -> Expr {
+    if negated {
+        let expr = Box::new(Expr::Nested(Box::new(expr)));
+        Expr::UnaryOp {
+            op: UnaryOperator::Not,
+            expr,
+        }
+    } else {
+        expr
+    }
+}
+
+fn is_number(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => matches!(value.value, Value::Number(..)),
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus | UnaryOperator::Plus,
+            expr,
+        } => is_number(expr),
+        _ => false,
+    }
+}
+
+/// The columns that the query reads. SELECT and WHERE see only columns; a name in GROUP BY and HAVING is an alias where
+/// there is one and no column of that name is read elsewhere.
+fn columns_of(select: &Select, aliases: &BTreeSet<String>) -> Result<BTreeSet<String>, SqlError> {
+    let mut columns = BTreeSet::new();
+    for item in &select.projection {
+        identifiers(item, &mut |name| {
+            columns.insert(name.value.clone());
+        });
+    }
+    identifiers(&select.selection, &mut |name| {
+        columns.insert(name.value.clone());
+    });
+    let mut later = BTreeSet::new();
+    identifiers(&select.group_by, &mut |name| {
+        later.insert(name.value.clone());
+    });
+    identifiers(&select.having, &mut |name| {
+        later.insert(name.value.clone());
+    });
+    columns.extend(later.into_iter().filter(|name| !aliases.contains(name)));
+    match RESERVED.iter().find(|name| columns.contains(**name)) {
+        Some(name) => Err(SqlError::new(format!(
+            "`{name}` cannot be read in a rollup"
+        ))),
+        None => Ok(columns),
+    }
+}
+
+fn identifiers<V: datafusion_sql::sqlparser::ast::Visit>(part: &V, found: &mut impl FnMut(&Ident)) {
+    let _ = visit_expressions(part, |expr| {
+        if let Expr::Identifier(ident) = expr {
+            found(ident);
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
+/// `min(column)` and `max(column)`: function, column, place.
+fn extremes_of(select: &Select) -> Vec<(String, String, Span)> {
+    let mut extremes = Vec::new();
+    let _ = visit_expressions(select, |expr| {
+        if let Expr::Function(Function {
+            name,
+            args: FunctionArguments::List(args),
+            ..
+        }) = expr
+            && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(column)))] =
+                args.args.as_slice()
+        {
+            let function = name.to_string().to_lowercase();
+            if function == "min" || function == "max" {
+                extremes.push((function, column.value.clone(), column.span));
+            }
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    extremes
+}
+
+fn unalias_table(select: &mut Select, table: &str) {
+    if let Some(from) = select.from.first_mut()
+        && let TableFactor::Table { name, alias, .. } = &mut from.relation
+    {
+        *alias = None;
+        let span = name.span();
+        *name = ObjectName::from(vec![Ident::with_quote_and_span('"', span, table)]);
+    }
+}
+
+/// The functions that a query calls, with their places.
+pub(super) fn functions(statement: &Statement) -> Vec<(String, Span)> {
+    let mut functions = Vec::new();
+    let _ = visit_expressions(statement, |expr| {
+        if let Expr::Function(function) = expr {
+            functions.push((
+                function.name.to_string().to_lowercase(),
+                function.name.span(),
+            ));
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    functions
+}

@@ -1,0 +1,162 @@
+//! Partial states of rollups in the exchange.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, UInt32Array, UInt64Array};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::take_record_batch;
+
+use super::groups::States;
+use super::plan::{FIXED_COLUMNS, RollupPlan};
+use crate::WindowError;
+use crate::frame::{FrameError, Section, SectionKind};
+use crate::ipc;
+
+/// The states as sections for the exchange partitions that the groups belong to. A section takes at most about `limit` bytes, unless
+/// a single group cannot be cut to fit.
+pub(super) fn sections(
+    plan: &RollupPlan,
+    states: States,
+    partitions: u32,
+    limit: usize,
+) -> Result<Vec<(u32, Section)>, WindowError> {
+    let States {
+        keys,
+        counts,
+        states,
+    } = states;
+    let mut rows_of: Vec<Vec<u32>> = vec![Vec::new(); partitions as usize];
+    for row in 0..counts.len() {
+        // The first key is the window: a group stays in one partition for all of them.
+        let key = plan.keys.iter().zip(keys.iter().skip(1));
+        let key = key.map(|(key, values)| key.kind.value(values, row));
+        let partition = plan.hasher.partition(key, partitions) as usize;
+        if let (Some(rows), Ok(row)) = (rows_of.get_mut(partition), u32::try_from(row)) {
+            rows.push(row);
+        }
+    }
+    let mut columns = keys;
+    columns.insert(1, Arc::new(counts));
+    columns.extend(states);
+    let batch = RecordBatch::try_new(Arc::clone(&plan.partial_schema), columns)?;
+    let mut sections = Vec::new();
+    for (partition, rows) in (0..).zip(rows_of) {
+        if rows.is_empty() {
+            continue;
+        }
+        let batch = take_record_batch(&batch, &UInt32Array::from(rows))?;
+        let mut bodies = Vec::new();
+        cut(plan, &batch, limit, &mut bodies)?;
+        let section = |body| Section {
+            kind: SectionKind::Rollup,
+            rules: vec![plan.fingerprint],
+            body,
+        };
+        sections.extend(bodies.into_iter().map(|body| (partition, section(body))));
+    }
+    Ok(sections)
+}
+
+/// Encodes the batch, in pieces when it is larger than `limit`.
+fn cut(
+    plan: &RollupPlan,
+    batch: &RecordBatch,
+    limit: usize,
+    bodies: &mut Vec<Vec<u8>>,
+) -> Result<(), WindowError> {
+    let body = ipc::encode(batch)?;
+    let rows = batch.num_rows();
+    if body.len() <= limit {
+        bodies.push(body);
+    } else if rows > 1 {
+        cut(plan, &batch.slice(0, rows / 2), limit, bodies)?;
+        cut(plan, &batch.slice(rows / 2, rows - rows / 2), limit, bodies)?;
+    } else {
+        match cut_group(plan, batch, body.len().div_ceil(limit.max(1)) + 1)? {
+            Some(pieces) => {
+                for piece in pieces {
+                    bodies.push(ipc::encode(&piece)?);
+                }
+            }
+            None => bodies.push(body),
+        }
+    }
+    Ok(())
+}
+
+/// Cuts the state of one group: the values that `count(DISTINCT …)` has seen may be many, and sets can be merged piece by piece.
+/// The other aggregates' states go with the first piece; the rest has the states of no rows at all. None when there is nothing to cut.
+fn cut_group(
+    plan: &RollupPlan,
+    batch: &RecordBatch,
+    pieces: usize,
+) -> Result<Option<Vec<RecordBatch>>, WindowError> {
+    let mut distinct = vec![false; FIXED_COLUMNS + plan.keys.len()];
+    for aggregate in &plan.aggregates {
+        let cuttable = aggregate.function.is_distinct() && aggregate.states.len() == 1;
+        distinct.extend(aggregate.states.iter().map(|_| cuttable));
+    }
+    let cuttable = |column: &ArrayRef| column.as_list_opt::<i32>().cloned();
+    let lists: Vec<Option<ListArray>> = batch
+        .columns()
+        .iter()
+        .zip(&distinct)
+        .map(|(column, &distinct)| if distinct { cuttable(column) } else { None })
+        .collect();
+    if lists.iter().flatten().all(|list| list.values().len() < 2) {
+        return Ok(None);
+    }
+    let mut batches = Vec::with_capacity(pieces);
+    for piece in 0..pieces {
+        let mut columns = Vec::with_capacity(lists.len());
+        for (at, (column, list)) in batch.columns().iter().zip(&lists).enumerate() {
+            let column = match list {
+                Some(list) => Arc::new(slice_of(list, piece, pieces)?),
+                None if piece == 0 || (at != 1 && at < FIXED_COLUMNS + plan.keys.len()) => {
+                    Arc::clone(column)
+                }
+                None => neutral(plan, at, column),
+            };
+            columns.push(column);
+        }
+        batches.push(RecordBatch::try_new(batch.schema(), columns)?);
+    }
+    Ok(Some(batches))
+}
+
+/// One of several equal parts of a list's only row.
+fn slice_of(list: &ListArray, piece: usize, pieces: usize) -> Result<ListArray, WindowError> {
+    let values = list.value(0);
+    let (from, to) = (
+        values.len() * piece / pieces,
+        values.len() * (piece + 1) / pieces,
+    );
+    let (arrow::datatypes::DataType::List(item), values) =
+        (list.data_type(), values.slice(from, to - from))
+    else {
+        return Ok(list.clone());
+    };
+    let offsets = OffsetBuffer::from_lengths([values.len()]);
+    Ok(ListArray::try_new(Arc::clone(item), offsets, values, None)?)
+}
+
+/// What a column holds for a group without rows.
+fn neutral(plan: &RollupPlan, column: usize, otherwise: &ArrayRef) -> ArrayRef {
+    let states = FIXED_COLUMNS + plan.keys.len();
+    match column
+        .checked_sub(states)
+        .and_then(|state| plan.neutral.get(state))
+    {
+        Some(state) => Arc::clone(state),
+        None if column == 1 => Arc::new(UInt64Array::from(vec![0])),
+        None => Arc::clone(otherwise),
+    }
+}
+
+/// Reads a section of a rollup's partials.
+pub(crate) fn decode_section(
+    plan: &RollupPlan,
+    section: &Section,
+) -> Result<RecordBatch, FrameError> {
+    ipc::decode(&section.body, Arc::clone(&plan.partial_schema)).map_err(FrameError::Corrupt)
+}
