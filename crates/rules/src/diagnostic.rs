@@ -7,7 +7,7 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::codes::Code;
-use crate::yaml;
+use crate::place;
 
 /// A place in a rule file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -105,8 +105,8 @@ impl Diagnostic {
     /// The span in bytes of `source`, cut to the line it begins on: a caret under a whole block points at nothing.
     fn bytes_in(&self, source: &str) -> std::ops::Range<usize> {
         let Span { line, column, len } = self.span;
-        let start = yaml::offset(source, line, column);
-        start..yaml::offset(source, line, column.saturating_add(len)).max(start)
+        let start = place::offset(source, line, column);
+        start..place::offset(source, line, column.saturating_add(len)).max(start)
     }
 }
 
@@ -126,7 +126,12 @@ impl fmt::Display for Diagnostic {
             span.line, span.column
         )?;
         match &self.help {
-            Some(help) => write!(f, " ({help})"),
+            // Help may show lines to write; here it is one line with the rest.
+            Some(help) => write!(
+                f,
+                " ({})",
+                help.split_whitespace().collect::<Vec<_>>().join(" ")
+            ),
             None => Ok(()),
         }
     }

@@ -85,16 +85,16 @@ fn read(document: &Node<'_>, entries: &[Entry<'_>], report: &mut Report<'_>) -> 
             return None;
         }
     };
+    let before = report.errors();
     let identity = header::identity(entries, start(document), report);
     let header = header::read(entries, start(document), &identity, report);
-    // The body is read even without a title, so that every mistake is reported at once.
-    let sound = header.is_some();
+    // The body is read even when the header is broken, so that every mistake is reported at once.
     let header = header.unwrap_or_else(|| placeholder(&identity, document, report));
-    let body = body(kind, entries, header, report).filter(|_| sound);
-    Some(Draft {
-        identity,
-        body: body.unwrap_or(Body::Broken),
-    })
+    let body = body(kind, entries, header, report);
+    let body = body
+        .filter(|_| report.errors() == before)
+        .unwrap_or(Body::Broken);
+    Some(Draft { identity, body })
 }
 
 fn body(

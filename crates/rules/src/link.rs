@@ -179,55 +179,60 @@ impl Linker<'_> {
         ));
     }
 
-    /// The detection that a rule of `file` refers to; `why` says what for. Complains when there is none.
-    fn detection(&mut self, reference: &Reference, file: &Arc<Path>, why: &str) -> Option<usize> {
-        let text = &reference.text;
-        let (code, message) = match self.directory.look_up(text) {
-            [Target::Detection(index)] => return Some(*index),
-            [] => (
-                &codes::UNKNOWN_RULE,
-                format!("no rule has the id or name `{text}`"),
-            ),
-            [Target::Broken] => (
-                &codes::UNKNOWN_RULE,
-                format!("the rule `{text}` does not load; see what is wrong with it"),
-            ),
-            [Target::Correlation] => (
-                &codes::WRONG_REFERENCE,
-                format!(
-                    "`{text}` is a correlation, and {why} correlations {}",
-                    if why == "filtering" {
-                        "is not part of Sigma"
-                    } else {
-                        "is not supported yet"
-                    }
+    /// The detections that a rule of `file` refers to. Complains about every reference that leads to none; `correlations` says
+    /// why one to a correlation does not do.
+    fn detections(
+        &mut self,
+        references: &[Reference],
+        file: &Arc<Path>,
+        correlations: &str,
+    ) -> Option<Vec<usize>> {
+        let mut found = Vec::with_capacity(references.len());
+        for reference in references {
+            let text = &reference.text;
+            let (code, message) = match self.directory.look_up(text) {
+                [Target::Detection(index)] => {
+                    found.push(*index);
+                    continue;
+                }
+                [] => (
+                    &codes::UNKNOWN_RULE,
+                    format!("no rule has the id or name `{text}`"),
                 ),
-            ),
-            [Target::Filter] => (
-                &codes::WRONG_REFERENCE,
-                format!("`{text}` is a filter, not a detection"),
-            ),
-            [Target::Rollup] => (
-                &codes::WRONG_REFERENCE,
-                format!("`{text}` is a rollup, not a detection"),
-            ),
-            several => (
-                &codes::AMBIGUOUS_RULE,
-                format!(
-                    "{} rules have the name `{text}`; refer to one by its id",
-                    several.len()
+                [Target::Broken] => (
+                    &codes::UNKNOWN_RULE,
+                    format!("the rule `{text}` does not load; see what is wrong with it"),
                 ),
-            ),
-        };
-        self.add(code, file, reference, message);
-        None
+                [Target::Correlation] => (
+                    &codes::WRONG_REFERENCE,
+                    format!("`{text}` is a correlation; {correlations}"),
+                ),
+                [Target::Filter] => (
+                    &codes::WRONG_REFERENCE,
+                    format!("`{text}` is a filter, not a detection"),
+                ),
+                [Target::Rollup] => (
+                    &codes::WRONG_REFERENCE,
+                    format!("`{text}` is a rollup, not a detection"),
+                ),
+                several => {
+                    let count = several.len();
+                    (
+                        &codes::AMBIGUOUS_RULE,
+                        format!("{count} rules have the name `{text}`; refer to one by its id"),
+                    )
+                }
+            };
+            self.add(code, file, reference, message);
+        }
+        (found.len() == references.len()).then_some(found)
     }
 
     /// Adds each filter's condition to the rules that it is for.
     fn apply_filters(&mut self, filters: Vec<filter::Draft>, detections: &mut [DetectionRule]) {
         let mut added: BTreeMap<usize, Vec<Expr>> = BTreeMap::new();
         for filter in filters {
-            for index in self.filtered(&filter, detections) {
+            for index in self.filtered(&filter, detections).unwrap_or_default() {
                 added
                     .entry(index)
                     .or_default()
@@ -242,65 +247,63 @@ impl Linker<'_> {
         }
     }
 
-    /// The detections that a filter is for.
-    fn filtered(&mut self, filter: &filter::Draft, detections: &[DetectionRule]) -> Vec<usize> {
+    /// The detections that a filter is for; none when one of its references leads nowhere.
+    fn filtered(
+        &mut self,
+        filter: &filter::Draft,
+        detections: &[DetectionRule],
+    ) -> Option<Vec<usize>> {
         let file = &filter.header.file;
-        let inside = |rule: &DetectionRule| filter.logsource.covers(&rule.logsource);
-        let mut chosen = Vec::new();
-        match &filter.rules {
-            Scope::Any => {
-                chosen.extend(
-                    detections
-                        .iter()
-                        .enumerate()
-                        .filter(|(_, rule)| inside(rule))
-                        .map(|(index, _)| index),
+        let inside = |index: usize| {
+            detections
+                .get(index)
+                .is_some_and(|rule| filter.logsource.covers(&rule.logsource))
+        };
+        let Scope::Named(references) = &filter.rules else {
+            let chosen: Vec<usize> = (0..detections.len())
+                .filter(|index| inside(*index))
+                .collect();
+            if chosen.is_empty() {
+                let message = format!(
+                    "no rule has a logsource in {}, so the filter applies to none",
+                    filter.logsource
                 );
-                if chosen.is_empty() {
-                    let message = format!(
-                        "no rule has a logsource in {}, so the filter applies to none",
-                        filter.logsource
-                    );
-                    self.diagnostics.push(Diagnostic::new(
-                        &codes::UNUSED_FILTER,
-                        Arc::clone(file),
-                        filter.header.span,
-                        message,
-                    ));
-                }
+                let found = Diagnostic::new(
+                    &codes::UNUSED_FILTER,
+                    Arc::clone(file),
+                    filter.header.span,
+                    message,
+                );
+                self.diagnostics.push(found);
             }
-            Scope::Named(references) => {
-                for reference in references {
-                    let Some(index) = self.detection(reference, file, "filtering") else {
-                        continue;
-                    };
-                    match detections.get(index) {
-                        Some(rule) if !inside(rule) => {
-                            let message = format!(
-                                "the filter does not apply to `{}`: its logsource is {}, the filter's {}",
-                                reference.text, rule.logsource, filter.logsource
-                            );
-                            self.add(&codes::UNUSED_FILTER, file, reference, message);
-                        }
-                        _ if chosen.contains(&index) => {}
-                        _ => chosen.push(index),
-                    }
-                }
+            return Some(chosen);
+        };
+        let found = self.detections(references, file, "filters are for detections")?;
+        let mut chosen = Vec::with_capacity(found.len());
+        for (reference, index) in references.iter().zip(found) {
+            if !inside(index) {
+                let message = format!(
+                    "the filter does not apply to `{}`, whose logsource is not in {}",
+                    reference.text, filter.logsource
+                );
+                self.add(&codes::UNUSED_FILTER, file, reference, message);
+            } else if !chosen.contains(&index) {
+                chosen.push(index);
             }
         }
-        chosen
+        Some(chosen)
     }
 
     /// A correlation with its references looked up; none when one of them leads nowhere.
     fn correlation(&mut self, draft: correlation::Draft) -> Option<Correlation> {
         let file = Arc::clone(&draft.header.file);
-        let found: Vec<Option<usize>> = draft
-            .rules
-            .iter()
-            .map(|reference| self.detection(reference, &file, "correlating"))
-            .collect();
+        let found = self.detections(
+            &draft.rules,
+            &file,
+            "correlations of correlations are not supported yet",
+        )?;
         let mut rules: Vec<usize> = Vec::with_capacity(found.len());
-        for index in found.into_iter().collect::<Option<Vec<usize>>>()? {
+        for index in found {
             // The same rule may be named by its id and by its name.
             if !rules.contains(&index) {
                 rules.push(index);

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::codes::Code;
-use crate::diagnostic::{Diagnostic, Span};
-use crate::yaml::{self, Data, Node, Style};
+use crate::codes::{self, Code};
+use crate::diagnostic::{Diagnostic, Severity, Span};
+use crate::place;
+use crate::yaml::{Data, Node, Style};
 
 /// The diagnostics of one file, and what is needed to point into it.
 #[derive(Debug)]
@@ -13,7 +14,13 @@ pub(crate) struct Report<'a> {
     pub(crate) file: Arc<Path>,
     source: &'a str,
     found: Vec<Diagnostic>,
+    errors: usize,
+    /// Tests that the rules of the file have expanded to.
+    tests: usize,
 }
+
+/// Most tests that the rules of one file may expand to, those of selections and their copies in conditions together.
+const MAX_TESTS: usize = 1_000_000;
 
 impl<'a> Report<'a> {
     pub(crate) fn new(file: Arc<Path>, source: &'a str) -> Self {
@@ -21,6 +28,8 @@ impl<'a> Report<'a> {
             file,
             source,
             found: Vec::new(),
+            errors: 0,
+            tests: 0,
         }
     }
 
@@ -28,10 +37,30 @@ impl<'a> Report<'a> {
         self.found
     }
 
+    /// How many errors have been noted.
+    pub(crate) fn errors(&self) -> usize {
+        self.errors
+    }
+
+    /// Counts tests that a value or a name at `span` expands to; none when they are too many for a file.
+    pub(crate) fn expand(&mut self, tests: usize, span: Span) -> Option<()> {
+        let before = self.tests;
+        self.tests = before.saturating_add(tests);
+        if self.tests <= MAX_TESTS {
+            return Some(());
+        }
+        // Said once, not of everything that follows.
+        if before <= MAX_TESTS {
+            let message =
+                format!("the rules of this file expand to more than {MAX_TESTS} tests; split it");
+            self.add(&codes::TOO_BIG, span, message);
+        }
+        None
+    }
+
     /// Notes what is wrong at a place.
     pub(crate) fn add(&mut self, code: &'static Code, span: Span, message: impl Into<String>) {
-        self.found
-            .push(Diagnostic::new(code, Arc::clone(&self.file), span, message));
+        self.note(code, span, message.into(), None);
     }
 
     /// Notes what is wrong at a place, and what to write instead.
@@ -42,11 +71,13 @@ impl<'a> Report<'a> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
+        self.note(code, span, message.into(), Some(help.into()));
+    }
+
+    fn note(&mut self, code: &'static Code, span: Span, message: String, help: Option<String>) {
+        self.errors += usize::from(code.severity == Severity::Error);
         let diagnostic = Diagnostic::new(code, Arc::clone(&self.file), span, message);
-        self.found.push(Diagnostic {
-            help: Some(help.into()),
-            ..diagnostic
-        });
+        self.found.push(Diagnostic { help, ..diagnostic });
     }
 
     /// The place of a part of a scalar's text, given in characters from its start. Where the text was written with escapes,
@@ -83,7 +114,7 @@ impl<'a> Report<'a> {
         let Data::Scalar(text, style) = &node.data else {
             return None;
         };
-        let first = yaml::offset(self.source, node.span.line, node.span.column);
+        let first = place::offset(self.source, node.span.line, node.span.column);
         let written = self.source.get(first..)?;
         let take = usize::try_from(node.span.len).ok()?;
         let written: String = written.chars().take(take).collect();
@@ -95,7 +126,7 @@ impl<'a> Report<'a> {
         } else {
             align(text, &written, skip, start + len - 1)? + 1
         };
-        let span = yaml::place(
+        let span = place::place(
             self.source,
             first + written.chars().take(at).map(char::len_utf8).sum::<usize>(),
         );
@@ -143,6 +174,7 @@ fn align(text: &str, written: &str, skip: usize, index: usize) -> Option<usize> 
 )]
 mod tests {
     use super::*;
+    use crate::yaml;
 
     /// The place of `part` inside the value of the only key of `source`.
     fn place_of(source: &str, part: &str) -> (u32, u32, u32) {

@@ -214,8 +214,10 @@ impl<'n> Resolver<'_, 'n, '_> {
         let Some(meaning) = &selection.meaning else {
             return Some(Expr::Const(false));
         };
+        let tests = meaning.size();
+        self.report.expand(tests, node.span)?;
         let before = self.tests;
-        self.tests = before.saturating_add(meaning.size());
+        self.tests = before.saturating_add(tests);
         if self.tests > MAX_TESTS {
             // Said once, not at every name that follows.
             if before <= MAX_TESTS {

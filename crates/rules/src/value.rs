@@ -76,6 +76,7 @@ pub(crate) fn keyword(value: &Node<'_>, chain: &Chain, report: &mut Report<'_>) 
     }
     match encode::apply(Pattern::parse(spelt), &steps) {
         Ok(patterns) => {
+            report.expand(patterns.len(), value.span)?;
             warn_if_only_wildcards(patterns.first(), value, false, report);
             Some(Expr::any(patterns.into_iter().map(|pattern| {
                 Expr::Keyword(Text {

@@ -6,15 +6,16 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput, Tag};
 
 use crate::codes::{self, Code};
 use crate::diagnostic::Span;
+use crate::place::{Source, place, quoted_len};
 
 /// Deepest nesting of lists and mappings.
 const MAX_DEPTH: usize = 64;
-/// Most nodes that the aliases of one file may copy.
-const MAX_ALIASED: usize = 100_000;
+/// Most nodes that the anchors and aliases of one file may copy.
+const MAX_COPIED: usize = 100_000;
 
 /// A value and its place.
 #[derive(Debug, Clone)]
@@ -81,64 +82,6 @@ pub(crate) fn parse(text: &str) -> (Vec<Node<'_>>, Vec<Problem>) {
     (builder.documents, builder.problems)
 }
 
-/// The place of a byte in a text, as a point. Lines end as YAML ends them: at `\n`, `\r\n` or a lone `\r`.
-pub(crate) fn place(text: &str, byte: usize) -> Span {
-    let before = text.get(..byte).unwrap_or(text);
-    let mut span = Span {
-        line: 1,
-        column: 1,
-        len: 0,
-    };
-    let mut characters = before.chars().peekable();
-    while let Some(c) = characters.next() {
-        if c == '\n' || (c == '\r' && characters.peek() != Some(&'\n')) {
-            span.line = span.line.saturating_add(1);
-            span.column = 1;
-        } else {
-            span.column = span.column.saturating_add(1);
-        }
-    }
-    span
-}
-
-/// The byte at which a place stands: the inverse of [`place`]. Places beyond a line's end are at its end.
-pub(crate) fn offset(text: &str, line: u32, column: u32) -> usize {
-    let start = line_start(text, line);
-    let rest = text.get(start..).unwrap_or_default();
-    let on_line = rest.find(['\n', '\r']).unwrap_or(rest.len());
-    let steps = usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX);
-    let within = rest
-        .char_indices()
-        .nth(steps)
-        .map_or(rest.len(), |(at, _)| at);
-    start + within.min(on_line)
-}
-
-fn line_start(text: &str, line: u32) -> usize {
-    let mut left = line.saturating_sub(1);
-    let mut at = 0;
-    let bytes = text.as_bytes();
-    while left > 0 {
-        let Some(found) = bytes
-            .get(at..)
-            .and_then(|rest| rest.iter().position(|b| matches!(b, b'\n' | b'\r')))
-        else {
-            return text.len();
-        };
-        at += found;
-        at += if bytes
-            .get(at..)
-            .is_some_and(|rest| rest.starts_with(b"\r\n"))
-        {
-            2
-        } else {
-            1
-        };
-        left -= 1;
-    }
-    at
-}
-
 fn point(mark: Marker) -> Span {
     let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Span {
@@ -172,63 +115,6 @@ enum Items<'a> {
     },
 }
 
-/// The text, read from any character: the parser counts characters, not bytes.
-#[derive(Default)]
-struct Source<'a> {
-    text: &'a str,
-    ascii: bool,
-    /// A character and the byte it begins at, from which later ones are found.
-    known: (usize, usize),
-}
-
-impl<'a> Source<'a> {
-    fn new(text: &'a str) -> Self {
-        Self {
-            text,
-            ascii: text.is_ascii(),
-            known: (0, 0),
-        }
-    }
-
-    /// The text from a character on.
-    fn at(&mut self, character: usize) -> &'a str {
-        if self.ascii {
-            return self.text.get(character..).unwrap_or_default();
-        }
-        let (at, byte) = if character < self.known.0 {
-            (0, 0)
-        } else {
-            self.known
-        };
-        let rest = self.text.get(byte..).unwrap_or_default();
-        let further = rest
-            .char_indices()
-            .nth(character - at)
-            .map_or(rest.len(), |(further, _)| further);
-        self.known = (character, byte + further);
-        rest.get(further..).unwrap_or_default()
-    }
-}
-
-/// How many characters a quoted scalar at the start of `text` takes, its quotes among them. (The parser lets it run on over
-/// the blanks and the comment behind it.)
-fn quoted_len(text: &str) -> Option<usize> {
-    let mut characters = text.chars().enumerate().peekable();
-    let (_, quote @ ('"' | '\'')) = characters.next()? else {
-        return None;
-    };
-    while let Some((at, c)) = characters.next() {
-        if c == '\\' && quote == '"' {
-            characters.next();
-        } else if c == quote
-            && (quote == '"' || characters.next_if(|(_, next)| *next == quote).is_none())
-        {
-            return Some(at + 1);
-        }
-    }
-    None
-}
-
 #[derive(Default)]
 struct Builder<'a> {
     source: Source<'a>,
@@ -237,7 +123,8 @@ struct Builder<'a> {
     open: Vec<Open<'a>>,
     root: Option<Node<'a>>,
     anchors: HashMap<usize, Node<'a>>,
-    aliased: usize,
+    /// Nodes copied so far.
+    copied: usize,
     /// Problems known when the current document began.
     problems_before: usize,
 }
@@ -279,40 +166,23 @@ impl<'a> Builder<'a> {
             }
             Event::DocumentEnd => self.end_document(),
             Event::Scalar(text, style, anchor, tag) => {
-                let tagged_text = tag
-                    .as_ref()
-                    .is_some_and(|t| t.is_yaml_core_schema() && t.suffix == "str");
-                if let (Some(tag), false) = (&tag, tagged_text) {
-                    self.problem(
-                        &codes::UNSUPPORTED_YAML,
-                        point(start),
-                        format!("the tag `{tag}` has no meaning in a rule"),
-                    );
-                }
-                let mut span = span(start, end);
-                if matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted)
-                    && let Some(len) = quoted_len(self.source.at(start.index()))
-                {
-                    span.len = u32::try_from(len).unwrap_or(u32::MAX);
-                }
-                let style = match style {
-                    ScalarStyle::Plain if !tagged_text => Style::Plain,
-                    ScalarStyle::Literal => Style::Literal,
-                    ScalarStyle::Folded => Style::Folded,
-                    _ => Style::Quoted,
-                };
-                let node = Node {
-                    span,
-                    data: Data::Scalar(text, style),
-                };
-                self.remember(anchor, &node);
-                self.add(node);
+                let style = self.style(style, tag.as_deref(), start);
+                let span = self.scalar_span(style, start, end);
+                return self.finish(
+                    anchor,
+                    Node {
+                        span,
+                        data: Data::Scalar(text, style),
+                    },
+                );
             }
             Event::Alias(anchor) => return self.alias(anchor, start, end),
-            Event::SequenceStart(anchor, _) => {
+            Event::SequenceStart(anchor, tag) => {
+                self.refuse_tag(tag.as_deref(), start);
                 return self.begin(anchor, start, Items::List(Vec::new()));
             }
-            Event::MappingStart(anchor, _) => {
+            Event::MappingStart(anchor, tag) => {
+                self.refuse_tag(tag.as_deref(), start);
                 let items = Items::Map {
                     entries: Vec::new(),
                     key: None,
@@ -320,10 +190,40 @@ impl<'a> Builder<'a> {
                 };
                 return self.begin(anchor, start, items);
             }
-            Event::SequenceEnd | Event::MappingEnd => self.end_collection(end),
+            Event::SequenceEnd | Event::MappingEnd => return self.end_collection(end),
             Event::Nothing | Event::StreamStart | Event::StreamEnd => {}
         }
         true
+    }
+
+    fn style(&mut self, style: ScalarStyle, tag: Option<&Tag>, start: Marker) -> Style {
+        let text = tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
+        self.refuse_tag(tag.filter(|_| !text), start);
+        match style {
+            ScalarStyle::Plain if !text => Style::Plain,
+            ScalarStyle::Literal => Style::Literal,
+            ScalarStyle::Folded => Style::Folded,
+            ScalarStyle::Plain | ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
+                Style::Quoted
+            }
+        }
+    }
+
+    fn refuse_tag(&mut self, tag: Option<&Tag>, start: Marker) {
+        if let Some(tag) = tag {
+            let message = format!("the tag `{tag}` has no meaning in a rule");
+            self.problem(&codes::UNSUPPORTED_YAML, point(start), message);
+        }
+    }
+
+    fn scalar_span(&mut self, style: Style, start: Marker, end: Marker) -> Span {
+        let span = span(start, end);
+        let quoted = match style {
+            Style::Quoted => quoted_len(self.source.at(start.index())),
+            Style::Plain | Style::Literal | Style::Folded => None,
+        };
+        let len = quoted.map_or(span.len, |len| u32::try_from(len).unwrap_or(u32::MAX));
+        Span { len, ..span }
     }
 
     fn begin(&mut self, anchor: usize, start: Marker, items: Items<'a>) -> bool {
@@ -343,25 +243,26 @@ impl<'a> Builder<'a> {
         true
     }
 
-    fn end_collection(&mut self, end: Marker) {
+    fn end_collection(&mut self, end: Marker) -> bool {
         let Some(Open {
             anchor,
             start,
             items,
         }) = self.open.pop()
         else {
-            return;
+            return true;
         };
         let data = match items {
             Items::List(list) => Data::List(list),
             Items::Map { entries, .. } => Data::Map(entries),
         };
-        let node = Node {
-            span: span(start, end),
-            data,
-        };
-        self.remember(anchor, &node);
-        self.add(node);
+        self.finish(
+            anchor,
+            Node {
+                span: span(start, end),
+                data,
+            },
+        )
     }
 
     fn end_document(&mut self) {
@@ -373,34 +274,40 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn remember(&mut self, anchor: usize, node: &Node<'a>) {
+    /// Takes a node that is complete; false when its anchor makes the file too large.
+    fn finish(&mut self, anchor: usize, node: Node<'a>) -> bool {
         if anchor > 0 {
+            if !self.may_copy(&node) {
+                return false;
+            }
             self.anchors.insert(anchor, node.clone());
         }
+        self.add(node);
+        true
+    }
+
+    fn may_copy(&mut self, node: &Node<'_>) -> bool {
+        self.copied = self.copied.saturating_add(node.size());
+        let allowed = self.copied <= MAX_COPIED && self.open.len() + node.depth() <= MAX_DEPTH;
+        if !allowed {
+            let message = "anchors and aliases make the file too large, or nest it too deep";
+            self.problem(&codes::TOO_BIG, node.span, message);
+        }
+        allowed
     }
 
     fn alias(&mut self, anchor: usize, start: Marker, end: Marker) -> bool {
         let at = span(start, end);
-        let Some(node) = self.anchors.get(&anchor) else {
-            self.problem(
-                &codes::UNSUPPORTED_YAML,
-                at,
-                "an alias inside the value that it names, or in another document",
-            );
+        let Some(node) = self.anchors.get(&anchor).cloned() else {
+            let message = "an alias inside the value that it names, or in another document";
+            self.problem(&codes::UNSUPPORTED_YAML, at, message);
             return false;
         };
-        self.aliased = self.aliased.saturating_add(node.size());
-        if self.aliased > MAX_ALIASED || self.open.len() + node.depth() > MAX_DEPTH {
-            self.problem(
-                &codes::TOO_BIG,
-                at,
-                "aliases make the file too large or nest it too deep",
-            );
-            return false;
+        let allowed = self.may_copy(&node);
+        if allowed {
+            self.add(node);
         }
-        let node = node.clone();
-        self.add(node);
-        true
+        allowed
     }
 
     /// Puts a finished node where it belongs: into the innermost open collection, or as the document's root.
