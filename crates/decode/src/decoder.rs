@@ -434,3 +434,37 @@ fn alternative_columns(fields: &mut Vec<String>, table: &Logsources) -> Vec<Alte
     }
     found
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use arrow::array::AsArray;
+
+    #[test]
+    fn a_batch_may_take_several_blocks() {
+        let records: Vec<String> = (0..50)
+            .map(|i| format!(r#"{{"a":"value number {i:02} of fifty","b":{{"n":{i}.250}}}}"#))
+            .collect();
+        let decode = |limit| {
+            let fields = vec!["a".to_owned(), "b".to_owned(), "b.n".to_owned()];
+            let spec = DecoderSpec::new(Format::Json, fields);
+            let mut decoder = Decoder::with_block_limit(spec, limit).unwrap();
+            let rows = || {
+                records.iter().map(|record| Row {
+                    payload: Some(record.as_bytes()),
+                    timestamp_ns: None,
+                })
+            };
+            decoder.decode(rows(), 0);
+            decoder.decode(rows(), 0).batch
+        };
+        let blocks = |batch: &RecordBatch| {
+            let lists = batch.column(3).as_list::<i32>();
+            lists.values().as_string_view().data_buffers().len()
+        };
+        let (one, many) = (decode(BLOCK_LIMIT), decode(200));
+        assert_eq!(one, many);
+        assert_eq!((blocks(&one), blocks(&many) > 20), (1, true));
+    }
+}

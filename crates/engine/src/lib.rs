@@ -1,1 +1,36 @@
-//! haechi-engine
+//! The engine: workers that read logs, detect, aggregate across the exchange, and commit it all at once.
+//!
+//! A [`Worker`] is one thread with its own member of the consumer group and its own transactional producer.
+//! [`worker`] is the way through the house; the other modules are the rooms along that way:
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`worker`] | the loop: poll → decode → detect → partial → merge → emit → commit |
+//! | [`stage1`] | per source partition: decode, detect, partial aggregates, the event-time clock |
+//! | [`stage2`] | per exchange partition: the merger, rebuilt by replay, silent until it has caught up |
+//! | [`emit`] | hits and outcomes as messages on output topics |
+//! | [`program`] | the rules, compiled once and shared by all workers |
+//! | [`settings`] | what a run needs to know, already validated |
+//! | [`supervisor`] | starts workers, restarts them when they were fenced or panicked, stops them |
+//! | [`metrics`] | what ops see: names are a contract, `docs/metrics.md` |
+//! | [`health`] | whether the loops turn, and whether what they own is restored |
+//! | [`clock`] | wall-clock time, passed in so that tests can hold it |
+
+pub mod clock;
+pub mod emit;
+pub mod health;
+pub mod metrics;
+pub mod program;
+pub mod settings;
+pub mod stage1;
+pub mod stage2;
+pub mod supervisor;
+pub mod worker;
+
+pub use clock::{Clock, SystemClock};
+pub use health::Health;
+pub use metrics::{Metrics, Summary};
+pub use program::{CompileError, Program};
+pub use settings::{Input, Limits, Outputs, Run, Settings, TopicFilter};
+pub use supervisor::{RunError, Supervisor};
+pub use worker::Worker;

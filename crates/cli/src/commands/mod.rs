@@ -1,0 +1,9 @@
+//! One module per subcommand.
+
+pub(crate) mod check;
+pub(crate) mod demo;
+mod demo_kafka;
+pub(crate) mod generate;
+pub(crate) mod replay;
+pub(crate) mod run;
+pub(crate) mod topics;

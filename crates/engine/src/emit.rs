@@ -1,0 +1,254 @@
+//! Hits, outcomes and bad records as messages on the output topics.
+//!
+//! Every result carries `haechi-id` and `haechi-time` (event time, nanoseconds) as headers: with
+//! `delivery: at_least_once` the id tells a repetition from something new.
+
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use arrow::datatypes::TimestampNanosecondType;
+use haechi_alert as alert;
+use haechi_decode::BadRow;
+use haechi_detect::Hits;
+use haechi_log::{Log, LogError, Message, Record, Records, TopicPartition};
+use haechi_window::{Contribution, Correlated, Late, LateKind, Outcome, RollupRow};
+
+use crate::program::Program;
+use crate::settings::Settings;
+use crate::stage1::{DecodedBatch, StageError};
+use crate::worker::WorkerError;
+
+/// Header with the id of an alert, a rollup row or a late row.
+pub const ID_HEADER: &str = "haechi-id";
+/// Header with the event time in nanoseconds since the Unix epoch, in decimal.
+pub const TIME_HEADER: &str = "haechi-time";
+/// Headers of a dead letter: where the record was read.
+pub const TOPIC_HEADER: &str = "haechi-topic";
+/// See [`TOPIC_HEADER`].
+pub const PARTITION_HEADER: &str = "haechi-partition";
+/// See [`TOPIC_HEADER`].
+pub const OFFSET_HEADER: &str = "haechi-offset";
+/// Header of a dead letter: why it is one, and what to do.
+pub const REASON_HEADER: &str = "haechi-reason";
+/// Header of a dead letter that was cut to fit its topic: how many bytes the record has.
+pub const CUT_HEADER: &str = "haechi-original-bytes";
+
+/// Evidence is never cut below this many bytes: less would explain nothing.
+const LEAST_EVIDENCE: usize = 1 << 10;
+/// Dead letters are first cut to this many bytes when a topic refuses one for its size.
+const CUT_DEAD_LETTER: usize = 512 << 10;
+/// Dead letters are never cut below this many bytes.
+const LEAST_DEAD_LETTER: usize = 4 << 10;
+
+/// Turns what the stages found into messages. Holds the buffers it writes them in.
+pub struct Emitter {
+    program: Arc<Program>,
+    settings: Arc<Settings>,
+    renderer: alert::Renderer,
+    /// Dead letters above this many bytes are cut; unlimited until a topic refuses one, see [`Emitter::shrink`].
+    most_dead_letter: usize,
+    document: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Emitter {
+    /// For a run of `program`.
+    #[must_use]
+    pub fn new(program: &Arc<Program>, settings: &Arc<Settings>) -> Self {
+        let limits = alert::Limits { event_bytes: settings.limits.evidence_bytes, ..alert::Limits::default() };
+        Self {
+            program: Arc::clone(program),
+            settings: Arc::clone(settings),
+            renderer: alert::Renderer::new(settings.outputs.schema, limits),
+            most_dead_letter: usize::MAX,
+            document: Vec::new(),
+            key: Vec::new(),
+        }
+    }
+
+    /// Sends the alerts of a batch; answers how many. Rules that only feed a correlation make none.
+    ///
+    /// # Errors
+    /// When the log does not take a message.
+    pub fn alerts(&mut self, records: &Records, batch: &DecodedBatch, hits: &Hits, log: &mut dyn Log) -> Result<usize, LogError> {
+        let program = Arc::clone(&self.program);
+        let times = batch.batch.column_by_name("_time").and_then(|column| column.as_primitive_opt::<TimestampNanosecondType>());
+        let mut sent = 0;
+        for hit in &hits.hits {
+            let Some(rule) = program.rules.detections.get(hit.rule as usize).filter(|rule| rule.alerts) else { continue };
+            let row = hit.row as usize;
+            let source_row = batch.source_row.get(row).map(|&source_row| source_row as usize);
+            let (Some(record), Some(times)) = (source_row.and_then(|row| records.get(row)), times) else { continue };
+            let evidence = [alert::Evidence {
+                at: coordinates(&records.at.topic, records.partition, record.offset),
+                time_ns: times.values().get(row).copied().unwrap_or_default(),
+                rule: &rule.header,
+                alerts: true,
+                raw: record.payload,
+            }];
+            self.finding(&alert::Finding::detection(&rule.header, &rule.logsource, &evidence), log)?;
+            sent += 1;
+        }
+        Ok(sent)
+    }
+
+    /// Sends records that could not be decoded as they came, with their coordinates and the reason in headers.
+    ///
+    /// # Errors
+    /// When the log does not take a message.
+    pub fn dead_letters(&mut self, records: &Records, bad: &[BadRow], log: &mut dyn Log) -> Result<(), LogError> {
+        for row in bad {
+            if let Some(record) = records.get(row.source_row as usize) {
+                let at = TopicPartition { topic: Arc::clone(&records.at.topic), partition: records.partition };
+                self.dead_letter(&at, &record, &row.reason, log)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one record to the dead letters.
+    ///
+    /// # Errors
+    /// When the log does not take it.
+    pub fn dead_letter(&mut self, at: &TopicPartition, record: &Record<'_>, reason: &str, log: &mut dyn Log) -> Result<(), LogError> {
+        let (partition, offset) = (at.partition.to_string(), record.offset.to_string());
+        let whole = record.payload.map_or(0, <[u8]>::len);
+        let bytes = whole.to_string();
+        let mut headers: Vec<(&str, &[u8])> = vec![
+            (TOPIC_HEADER, at.topic.as_bytes()),
+            (PARTITION_HEADER, partition.as_bytes()),
+            (OFFSET_HEADER, offset.as_bytes()),
+            (REASON_HEADER, reason.as_bytes()),
+        ];
+        let payload = record.payload.map(|payload| payload.get(..self.most_dead_letter).unwrap_or(payload));
+        if payload.is_some_and(|payload| payload.len() < whole) {
+            headers.push((CUT_HEADER, bytes.as_bytes()));
+        }
+        log.send(&Message { topic: &self.settings.outputs.dead_letters, partition: None, key: record.key, payload, headers: &headers })
+    }
+
+    /// Sends what stage 2 decided.
+    ///
+    /// # Errors
+    /// When the log does not take a message.
+    pub fn outcomes(&mut self, outcomes: &[Outcome], log: &mut dyn Log) -> Result<(), LogError> {
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Correlated(correlated) => self.correlated(correlated, log)?,
+                Outcome::Rollup(row) => self.rollup(row, log)?,
+                Outcome::Late(late) => self.late(late, log)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a record of stage 1 to its exchange partition.
+    ///
+    /// # Errors
+    /// When the log does not take it.
+    pub fn exchange(&self, topic: &str, partition: i32, record: &[u8], log: &mut dyn Log) -> Result<(), LogError> {
+        log.send(&Message { topic, partition: Some(partition), key: None, payload: Some(record), headers: &[] })
+    }
+
+    /// A topic refused a message for its size: what can be cut will be cut from now on.
+    ///
+    /// # Errors
+    /// When nothing is left to cut: the topic's limit has to be raised.
+    pub fn shrink(&mut self, topic: &str, error: &LogError) -> Result<(), WorkerError> {
+        let limits = &mut self.renderer.limits;
+        if topic == self.settings.outputs.dead_letters && self.most_dead_letter > LEAST_DEAD_LETTER {
+            self.most_dead_letter = (self.most_dead_letter / 2).min(CUT_DEAD_LETTER);
+        } else if topic == self.settings.outputs.alerts && limits.event_bytes > LEAST_EVIDENCE {
+            limits.event_bytes = (limits.event_bytes / 2).max(LEAST_EVIDENCE);
+        } else if topic == self.settings.outputs.alerts && limits.events > 1 {
+            limits.events /= 2;
+        } else {
+            return Err(StageError::TooLarge(format!("{error}; raise max.message.bytes of topic `{topic}`")).into());
+        }
+        Ok(())
+    }
+
+    fn correlated(&mut self, found: &Correlated, log: &mut dyn Log) -> Result<(), LogError> {
+        let program = Arc::clone(&self.program);
+        let Some(rule) = program.rules.correlations.get(found.rule) else { return Ok(()) };
+        let evidence = |event: &Contribution| {
+            let detection = program.rules.detections.get(event.rule as usize);
+            (event.clone(), detection)
+        };
+        let contributions: Vec<_> = found.events.iter().map(evidence).collect();
+        let evidence: Vec<alert::Evidence<'_>> = contributions
+            .iter()
+            .map(|(event, detection)| alert::Evidence {
+                at: coordinates(&event.source.topic, event.source.partition, event.offset),
+                time_ns: event.time_ns,
+                rule: detection.map_or(&rule.header, |detection| &detection.header),
+                alerts: detection.is_some_and(|detection| detection.alerts),
+                raw: None,
+            })
+            .collect();
+        let finding = alert::Finding {
+            rule: &rule.header,
+            kind: alert::Kind::Correlation,
+            logsource: None,
+            time_ns: found.time_ns,
+            first_ns: found.first_ns,
+            last_ns: found.last_ns,
+            group: &found.group,
+            count: found.count,
+            evidence: &evidence,
+        };
+        self.finding(&finding, log)
+    }
+
+    fn finding(&mut self, finding: &alert::Finding<'_>, log: &mut dyn Log) -> Result<(), LogError> {
+        self.document.clear();
+        self.key.clear();
+        self.renderer.render(finding, &mut self.document);
+        finding.key(&mut self.key);
+        self.send(&self.settings.outputs.alerts, finding.uid(), finding.time_ns, log)
+    }
+
+    fn rollup(&mut self, row: &RollupRow, log: &mut dyn Log) -> Result<(), LogError> {
+        let program = Arc::clone(&self.program);
+        let Some(rule) = program.rules.rollups.get(row.rule) else { return Ok(()) };
+        let rollup = alert::Rollup { rule: &rule.header, start_ns: row.start_ns, end_ns: row.end_ns, group: &row.group, columns: &row.columns };
+        self.document.clear();
+        self.key.clear();
+        rollup.render(&mut self.document);
+        rollup.key(&mut self.key);
+        self.send(&self.settings.outputs.rollups, rollup.uid(), rollup.start_ns, log)
+    }
+
+    fn late(&mut self, late: &Late, log: &mut dyn Log) -> Result<(), LogError> {
+        let program = Arc::clone(&self.program);
+        let rules = &program.rules;
+        let (rule, subject) = match &late.what {
+            LateKind::Event { rule, group, event } => {
+                let at = coordinates(&event.source.topic, event.source.partition, event.offset);
+                let Some(rule) = rules.correlations.get(*rule) else { return Ok(()) };
+                (&rule.header, alert::LateSubject::Event { at, group })
+            }
+            LateKind::Partial { rule, group, end_ns, rows } => {
+                let Some(rule) = rules.rollups.get(*rule) else { return Ok(()) };
+                (&rule.header, alert::LateSubject::Rows { end_ns: *end_ns, group, rows: *rows })
+            }
+        };
+        let late = alert::Late { rule, time_ns: late.time_ns, watermark_ns: late.watermark_ns, subject };
+        self.document.clear();
+        self.key.clear();
+        late.render(&mut self.document);
+        late.key(&mut self.key);
+        self.send(&self.settings.outputs.late, late.uid(), late.time_ns, log)
+    }
+
+    /// Sends what is in the buffers.
+    fn send(&self, topic: &str, uid: alert::Uid, time_ns: i64, log: &mut dyn Log) -> Result<(), LogError> {
+        let (id, time) = (uid.encode(), time_ns.to_string());
+        let headers: [(&str, &[u8]); 2] = [(ID_HEADER, &id), (TIME_HEADER, time.as_bytes())];
+        log.send(&Message { topic, partition: None, key: Some(&self.key), payload: Some(&self.document), headers: &headers })
+    }
+}
+
+fn coordinates(source: &str, partition: i32, offset: i64) -> alert::Coordinates<'_> {
+    alert::Coordinates { source, partition, offset }
+}

@@ -1,0 +1,314 @@
+//! What ops see. The names are a contract, listed in `docs/metrics.md`; a test holds the two together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use haechi_detect::Hits;
+use haechi_log::{Records, TopicPartition};
+use haechi_rules::RuleSet;
+use haechi_window::Outcome;
+use prometheus::core::Collector;
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::stage1::DecodedBatch;
+
+/// Buckets for seconds, from a millisecond to half a minute.
+const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// All metrics of a process.
+pub struct Metrics {
+    registry: Registry,
+    records: IntCounterVec,
+    bytes: IntCounterVec,
+    batches: IntCounter,
+    dead_letters: IntCounterVec,
+    clamped: IntCounterVec,
+    untimed: IntCounterVec,
+    hits: Vec<IntCounter>,
+    correlations: Vec<IntCounter>,
+    rollup_rows: Vec<IntCounter>,
+    alerts: IntCounter,
+    late: IntCounter,
+    exchange_records: IntCounter,
+    exchange_bytes: IntCounter,
+    commits: IntCounter,
+    aborts: IntCounter,
+    commit_seconds: Histogram,
+    batch_seconds: Histogram,
+    rebalances: IntCounter,
+    restore_seconds: Histogram,
+    lag: IntGaugeVec,
+    watermark: GaugeVec,
+    watermark_delay: GaugeVec,
+    assigned: IntGaugeVec,
+    state_bytes: IntGaugeVec,
+    rss: IntGauge,
+    pub(crate) restarts: IntCounter,
+    pub(crate) panics: IntCounter,
+}
+
+/// Registers metrics one by one, so that a name or label mistake shows up where it is made.
+struct Builder {
+    registry: Registry,
+}
+
+impl Builder {
+    fn add<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> prometheus::Result<C> {
+        let collector = made?;
+        self.registry.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.add(IntCounter::new(name, help))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn seconds(&self, name: &str, help: &str) -> prometheus::Result<Histogram> {
+        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec())))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
+        self.add(GaugeVec::new(Opts::new(name, help), labels))
+    }
+}
+
+impl Metrics {
+    /// Metrics for a run of `rules`.
+    ///
+    /// # Errors
+    /// When a metric cannot be registered, which is a defect.
+    pub fn new(rules: &RuleSet) -> Result<Arc<Self>, prometheus::Error> {
+        let b = Builder { registry: Registry::new() };
+        let rule_hits = b.counters("haechi_rule_hits_total", "events (detections), findings (correlations) or rows (rollups) per rule", &["rule", "kind"])?;
+        let per_rule = |kind: &'static str, ids: Vec<&str>| -> Vec<IntCounter> {
+            ids.into_iter().map(|id| rule_hits.with_label_values(&[id, kind])).collect()
+        };
+        let hits = per_rule("detection", rules.detections.iter().map(|rule| &*rule.header.id).collect());
+        let correlations = per_rule("correlation", rules.correlations.iter().map(|rule| &*rule.header.id).collect());
+        let rollup_rows = per_rule("rollup", rules.rollups.iter().map(|rule| &*rule.header.id).collect());
+        Ok(Arc::new(Self {
+            hits,
+            correlations,
+            rollup_rows,
+            records: b.counters("haechi_records_total", "records read from input topics, dead letters included", &["topic"])?,
+            bytes: b.counters("haechi_bytes_total", "payload bytes read from input topics", &["topic"])?,
+            batches: b.counter("haechi_batches_total", "record batches decoded")?,
+            dead_letters: b.counters("haechi_dead_letters_total", "records that could not be decoded", &["topic"])?,
+            clamped: b.counters("haechi_clamped_times_total", "events whose timestamp was too far in the future and was clamped", &["topic"])?,
+            untimed: b.counters("haechi_untimed_events_total", "events without a readable timestamp: the record's own was taken", &["topic"])?,
+            alerts: b.counter("haechi_alerts_total", "alerts sent")?,
+            late: b.counter("haechi_late_rows_total", "rows that arrived after their window had closed")?,
+            exchange_records: b.counter("haechi_exchange_records_total", "records sent to the exchange")?,
+            exchange_bytes: b.counter("haechi_exchange_bytes_total", "bytes sent to the exchange")?,
+            commits: b.counter("haechi_commits_total", "commits that succeeded")?,
+            aborts: b.counter("haechi_aborts_total", "commit cycles that failed and were read again")?,
+            commit_seconds: b.seconds("haechi_commit_seconds", "how long a commit took")?,
+            batch_seconds: b.seconds("haechi_batch_seconds", "how long a batch took from decode to partial")?,
+            rebalances: b.counter("haechi_rebalances_total", "assignments gained or given up")?,
+            restore_seconds: b.seconds("haechi_restore_seconds", "how long an exchange partition took to be replayed")?,
+            lag: b.add(IntGaugeVec::new(Opts::new("haechi_lag_records", "records not yet read, per partition; transaction markers count, so it need not reach 0"), &["topic", "partition"]))?,
+            watermark: b.gauges("haechi_watermark_timestamp_seconds", "event time up to which a partition is complete, seconds since 1970", &["stage", "topic", "partition"])?,
+            watermark_delay: b.gauges("haechi_watermark_delay_seconds", "how far the watermark is behind the clock", &["stage", "topic", "partition"])?,
+            assigned: b.add(IntGaugeVec::new(Opts::new("haechi_assigned_partitions", "partitions owned by a worker"), &["worker", "stage"]))?,
+            state_bytes: b.add(IntGaugeVec::new(Opts::new("haechi_state_bytes", "bytes held for open windows"), &["worker"]))?,
+            rss: b.add(IntGauge::new("haechi_resident_memory_bytes", "resident memory of the process"))?,
+            restarts: b.counter("haechi_worker_restarts_total", "workers started again with a new handle on the log")?,
+            panics: b.counter("haechi_worker_panics_total", "workers that panicked")?,
+            registry: b.registry,
+        }))
+    }
+}
+
+impl Metrics {
+    /// A worker's handle.
+    #[must_use]
+    pub fn worker(self: &Arc<Self>, id: usize) -> WorkerMetrics {
+        WorkerMetrics { worker: id.to_string(), all: Arc::clone(self) }
+    }
+
+    /// Everything in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        if let Some(bytes) = resident_bytes() {
+            self.rss.set(bytes);
+        }
+        let mut text = String::new();
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+            tracing::warn!(%error, "metrics could not be written");
+        }
+        text
+    }
+
+    /// What a run has done so far.
+    #[must_use]
+    pub fn summary(&self, rules: &RuleSet) -> Summary {
+        let sum = |counters: &IntCounterVec| -> u64 {
+            let families = counters.collect();
+            let metrics = families.iter().flat_map(|family| family.get_metric());
+            metrics.map(|metric| metric.get_counter().get_value() as u64).sum()
+        };
+        let headers = rules.detections.iter().map(|rule| &rule.header);
+        let detections = headers.zip(&self.hits).zip(rules.detections.iter().map(|rule| rule.alerts));
+        let detections = detections.filter(|(_, alerts)| *alerts).map(|(pair, _)| pair);
+        let correlations = rules.correlations.iter().map(|rule| &rule.header).zip(&self.correlations);
+        let per_rule = detections.chain(correlations);
+        let mut alerts: Vec<(String, String, u64)> = per_rule
+            .map(|(header, count)| (header.id.to_string(), header.title.clone(), count.get()))
+            .filter(|(_, _, count)| *count > 0)
+            .collect();
+        alerts.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.0.cmp(&b.0)));
+        Summary {
+            records: sum(&self.records),
+            bytes: sum(&self.bytes),
+            dead_letters: sum(&self.dead_letters),
+            clamped: sum(&self.clamped),
+            untimed: sum(&self.untimed),
+            late: self.late.get(),
+            rollup_rows: self.rollup_rows.iter().map(IntCounter::get).sum(),
+            alerts,
+        }
+    }
+}
+
+/// What a run has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Records read, dead letters included.
+    pub records: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Records that could not be decoded.
+    pub dead_letters: u64,
+    /// Events whose time was clamped.
+    pub clamped: u64,
+    /// Events without a readable time.
+    pub untimed: u64,
+    /// Rows that arrived after their window had closed.
+    pub late: u64,
+    /// Rollup rows.
+    pub rollup_rows: u64,
+    /// Alerts per rule (id, title, count), most first; rules without alerts are left out.
+    pub alerts: Vec<(String, String, u64)>,
+}
+
+/// One worker's handle on the metrics.
+pub struct WorkerMetrics {
+    worker: String,
+    all: Arc<Metrics>,
+}
+
+impl WorkerMetrics {
+    /// A batch went through stage 1.
+    pub fn detected(&self, records: &Records, batch: &DecodedBatch, hits: &Hits, took: Duration) {
+        let all = &self.all;
+        let topic = &[&*records.at.topic];
+        all.records.with_label_values(topic).inc_by(records.len() as u64);
+        all.bytes.with_label_values(topic).inc_by(records.bytes() as u64);
+        all.batches.inc();
+        all.batch_seconds.observe(took.as_secs_f64());
+        let counts = [(&all.dead_letters, batch.bad.len() as u64), (&all.clamped, batch.clamped), (&all.untimed, batch.untimed)];
+        for (counter, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            counter.with_label_values(topic).inc_by(count);
+        }
+        for hit in &hits.hits {
+            if let Some(counter) = all.hits.get(hit.rule as usize) {
+                counter.inc();
+            }
+        }
+    }
+
+    /// Alerts were sent.
+    pub fn alerted(&self, count: usize) {
+        self.all.alerts.inc_by(count as u64);
+    }
+
+    /// Outcomes of stage 2 were sent.
+    pub fn merged(&self, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            let counter = match outcome {
+                Outcome::Correlated(correlated) => {
+                    self.all.alerts.inc();
+                    self.all.correlations.get(correlated.rule)
+                }
+                Outcome::Rollup(row) => self.all.rollup_rows.get(row.rule),
+                Outcome::Late(_) => Some(&self.all.late),
+            };
+            if let Some(counter) = counter {
+                counter.inc();
+            }
+        }
+    }
+
+    /// A record was sent to the exchange.
+    pub fn exchanged(&self, bytes: usize) {
+        self.all.exchange_records.inc();
+        self.all.exchange_bytes.inc_by(bytes as u64);
+    }
+
+    /// A commit succeeded.
+    pub fn committed(&self, took: Duration) {
+        self.all.commits.inc();
+        self.all.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A commit cycle failed.
+    pub fn aborted(&self) {
+        self.all.aborts.inc();
+    }
+
+    /// The assignment changed: so many source and exchange partitions are owned now.
+    pub fn rebalanced(&self, sources: usize, exchange: usize) {
+        self.all.rebalances.inc();
+        for (stage, count) in [("source", sources), ("exchange", exchange)] {
+            self.all.assigned.with_label_values(&[&self.worker, stage]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// An exchange partition has been replayed.
+    pub fn restored(&self, took: Duration) {
+        self.all.restore_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A partition is no longer ours: its gauges would only mislead.
+    pub fn forget(&self, at: &TopicPartition) {
+        let partition = at.partition.to_string();
+        // An error here means that the gauge was never set.
+        let _ = self.all.lag.remove_label_values(&[&*at.topic, partition.as_str()]);
+        for stage in ["source", "exchange"] {
+            let _ = self.all.watermark.remove_label_values(&[stage, &*at.topic, partition.as_str()]);
+            let _ = self.all.watermark_delay.remove_label_values(&[stage, &*at.topic, partition.as_str()]);
+        }
+    }
+
+    /// Records not yet read.
+    pub fn lag(&self, at: &TopicPartition, lag: i64) {
+        self.all.lag.with_label_values(&[&*at.topic, &at.partition.to_string()]).set(lag);
+    }
+
+    /// How far event time has come.
+    pub fn watermark(&self, stage: &str, at: &TopicPartition, watermark_ns: i64, now_ns: i64) {
+        let labels = [stage, &*at.topic, &at.partition.to_string()];
+        self.all.watermark.with_label_values(&labels).set(watermark_ns as f64 / 1e9);
+        self.all.watermark_delay.with_label_values(&labels).set(now_ns.saturating_sub(watermark_ns).max(0) as f64 / 1e9);
+    }
+
+    /// Bytes held for open windows.
+    pub fn state(&self, bytes: usize) {
+        self.all.state_bytes.with_label_values(&[&self.worker]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
+/// Resident memory, where the system tells (Linux: `/proc/self/status`).
+fn resident_bytes() -> Option<i64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: i64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}

@@ -1,0 +1,119 @@
+//! What a run needs to know. Everything here is already validated: the command line and the YAML file are turned into
+//! these values before any thread starts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use haechi_decode as decode;
+
+/// One declared input: topics that carry one kind of log.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// The name rollups can read `FROM`.
+    pub name: Arc<str>,
+    /// The topics it reads.
+    pub topics: Vec<TopicFilter>,
+    /// How its records are encoded.
+    pub format: decode::Format,
+    /// What its events are; formats that know better (Windows) derive more per event.
+    pub logsource: decode::Logsource,
+    /// Where the event's time is; `None` = the format's usual places.
+    pub timestamp: Option<String>,
+    /// How far behind the newest event of its partition an event may be and still count in windows.
+    pub lateness: Duration,
+    /// After how long without records a partition that is read to its end stops holding time back.
+    pub idle_timeout: Duration,
+    /// How far ahead of the clock a timestamp may be before it is clamped.
+    pub max_future: Duration,
+    /// Where to begin in a partition for which nothing was committed yet.
+    pub start: haechi_log::Start,
+}
+
+/// Which topics an input reads.
+#[derive(Debug, Clone)]
+pub enum TopicFilter {
+    /// One topic.
+    Name(Arc<str>),
+    /// Every topic whose name matches, now and later.
+    Pattern(regex::Regex),
+}
+
+impl TopicFilter {
+    /// Whether `topic` is meant.
+    #[must_use]
+    pub fn matches(&self, topic: &str) -> bool {
+        match self {
+            Self::Name(name) => **name == *topic,
+            Self::Pattern(pattern) => pattern.is_match(topic),
+        }
+    }
+}
+
+/// Where results go.
+#[derive(Debug, Clone)]
+pub struct Outputs {
+    /// Topic of the alerts.
+    pub alerts: String,
+    /// The shape of an alert.
+    pub schema: haechi_alert::Schema,
+    /// Topic of the rollup rows.
+    pub rollups: String,
+    /// Topic of records that could not be decoded.
+    pub dead_letters: String,
+    /// Topic of what arrived after its window had closed.
+    pub late: String,
+}
+
+/// Bounds that keep bad input from taking a worker down.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Records above this many bytes are dead letters.
+    pub max_record_bytes: usize,
+    /// JSON nested deeper than this is a dead letter.
+    pub max_depth: usize,
+    /// Raw events above this many bytes are truncated in alerts.
+    pub evidence_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_record_bytes: 16 << 20, max_depth: 64, evidence_bytes: 64 << 10 }
+    }
+}
+
+/// When a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Run {
+    /// When it is told to stop: topics have no end.
+    Endless,
+    /// When every input partition has been read to the end it had, and every window has been closed.
+    UntilEnd,
+}
+
+/// Everything a worker is told, besides its rules and its log.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The declared inputs.
+    pub inputs: Vec<Arc<Input>>,
+    /// Where results go.
+    pub outputs: Outputs,
+    /// The exchange topic; `None` when no rule aggregates.
+    pub exchange: Option<Exchange>,
+    /// How long results are gathered before they are committed together.
+    pub commit_interval: Duration,
+    /// How often a worker repeats the watermarks of its partitions when nothing else is to be said.
+    pub heartbeat: Duration,
+    /// Bounds on single records.
+    pub limits: Limits,
+    /// When the run ends.
+    pub run: Run,
+}
+
+/// The internal topic between the two stages.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// Its name.
+    pub topic: Arc<str>,
+    /// How many partitions it has; fixed for the life of the application.
+    pub partitions: u32,
+}

@@ -1,0 +1,361 @@
+//! Stage 1: source records are decoded, matched against the detections and aggregated into partials.
+//!
+//! It keeps nothing across a commit: partials are drained into the exchange, and the one thing that has to outlive a
+//! change of owner, how far event time has come in a partition, is committed as the metadata of its offset.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use haechi_decode::{Decoded, Decoder, DecoderSpec, Row, SpecError, Timestamp};
+use haechi_detect::{DetectError, Detector, Hits};
+use haechi_log::{Assignment, Records, Start, Topology, TopicPartition};
+use haechi_rules::Logsource;
+use haechi_window::{FrameError, Partials, Progress, RowOrigins, SourceClock, SourceId, SourceProgress, SourceState, WindowError};
+
+use crate::program::Program;
+use crate::settings::{Input, Settings};
+use crate::worker::Shared;
+
+/// A stage found something that reading the same records again will not mend.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// An input cannot be decoded as declared.
+    #[error("input `{input}`: {error}")]
+    Input {
+        /// The input's name.
+        input: Arc<str>,
+        /// What is wrong with it.
+        error: SpecError,
+    },
+    /// Detection.
+    #[error(transparent)]
+    Detect(#[from] DetectError),
+    /// Aggregation.
+    #[error(transparent)]
+    Window(#[from] WindowError),
+    /// An exchange record cannot be applied.
+    #[error("exchange record {at} offset {offset}: {error}")]
+    Exchange {
+        /// Where it was read.
+        at: TopicPartition,
+        /// Its offset.
+        offset: i64,
+        /// Why it cannot be applied.
+        error: FrameError,
+    },
+    /// A partition refers to an input that is not declared.
+    #[error("input number {0} is not declared: this is a defect of haechi, please report it")]
+    UnknownInput(usize),
+    /// A message is too large for its topic even when cut to the smallest that makes sense.
+    #[error("{0}")]
+    TooLarge(String),
+}
+
+/// The source partitions of one worker, and one decoder and detector per input.
+pub struct Stage1 {
+    program: Arc<Program>,
+    settings: Arc<Settings>,
+    pipelines: BTreeMap<usize, Pipeline>,
+    partitions: BTreeMap<TopicPartition, SourcePartition>,
+    topology: Topology,
+}
+
+/// Decoder and detector of one input. They belong together: class ids are the decoder's.
+struct Pipeline {
+    decoder: Decoder,
+    detector: Detector,
+    classes: Vec<Vec<Logsource>>,
+}
+
+struct SourcePartition {
+    input: usize,
+    clock: SourceClock,
+    start: Start,
+    position: Option<i64>,
+    committed: Option<i64>,
+    spoken: Option<SourceProgress>,
+    /// Records came since its watermark was last announced.
+    moved: bool,
+}
+
+/// A batch, with the input it came through.
+pub struct DecodedBatch {
+    input: usize,
+    decoded: Decoded,
+}
+
+impl std::ops::Deref for DecodedBatch {
+    type Target = Decoded;
+    fn deref(&self) -> &Decoded {
+        &self.decoded
+    }
+}
+
+impl Stage1 {
+    /// Owning nothing yet.
+    #[must_use]
+    pub fn new(shared: &Shared) -> Self {
+        Self {
+            program: Arc::clone(&shared.program),
+            settings: Arc::clone(&shared.settings),
+            pipelines: BTreeMap::new(),
+            partitions: BTreeMap::new(),
+            topology: Topology::default(),
+        }
+    }
+
+    /// Takes a partition over; answers where to begin reading.
+    pub fn open(&mut self, assignment: &Assignment, now_ns: i64) -> Start {
+        let topic = &assignment.at.topic;
+        let of_topic = |input: &Arc<Input>| input.topics.iter().any(|filter| filter.matches(topic));
+        let index = self.settings.inputs.iter().position(of_topic);
+        let Some((index, input)) = index.and_then(|index| Some((index, self.settings.inputs.get(index)?))) else {
+            // The group subscribes to what the inputs name, so this is a topic that two releases disagree about.
+            tracing::warn!(partition = %assignment.at, "no input reads this topic: left alone");
+            return Start::Latest;
+        };
+        let source = SourceId { topic: Arc::clone(topic), partition: assignment.at.partition };
+        let mut clock = SourceClock::new(source, input.lateness, input.idle_timeout, now_ns);
+        let start = match &assignment.committed {
+            Some(committed) => {
+                clock.restore(&committed.metadata);
+                Start::At(committed.offset)
+            }
+            None => input.start,
+        };
+        let partition = SourcePartition {
+            input: index,
+            clock,
+            start: input.start,
+            position: None,
+            committed: assignment.committed.as_ref().map(|committed| committed.offset),
+            spoken: None,
+            moved: false,
+        };
+        self.partitions.insert(assignment.at.clone(), partition);
+        start
+    }
+
+    /// Lets a partition go.
+    pub fn close(&mut self, at: &TopicPartition) {
+        self.partitions.remove(at);
+    }
+
+    /// All source topics and their partition counts, as the log knows them now.
+    pub fn set_topology(&mut self, topology: Topology) {
+        self.topology = topology;
+    }
+
+    /// Bytes to a record batch with the fields that the rules want. Records of a partition that is not owned
+    /// (handed over in the same poll) give an empty batch.
+    ///
+    /// # Errors
+    /// When the input cannot be decoded as declared.
+    pub fn decode(&mut self, records: &Records, now_ns: i64) -> Result<Option<DecodedBatch>, StageError> {
+        let Some(input) = self.partitions.get(&records.at).map(|partition| partition.input) else { return Ok(None) };
+        let pipeline = self.pipeline(input)?;
+        let rows = records.iter().map(|record| Row { payload: record.payload, timestamp_ns: record.timestamp_ns });
+        let decoded = pipeline.decoder.decode(rows, now_ns);
+        pipeline.learn_classes();
+        Ok(Some(DecodedBatch { input, decoded }))
+    }
+
+    /// Which rules match which rows.
+    ///
+    /// # Errors
+    /// When the batch is not shaped as the plan expects.
+    pub fn detect(&mut self, batch: &DecodedBatch) -> Result<Hits, StageError> {
+        Ok(self.pipeline(batch.input)?.detector.detect(&batch.decoded.batch)?)
+    }
+
+    /// Adds the batch and its hits to the partial aggregates.
+    ///
+    /// # Errors
+    /// When an expression of a rollup cannot be evaluated over the batch.
+    pub fn aggregate(
+        &mut self,
+        records: &Records,
+        batch: &DecodedBatch,
+        hits: &Hits,
+        partials: &mut Partials,
+    ) -> Result<(), StageError> {
+        if !self.program.aggregates() {
+            return Ok(());
+        }
+        let name = self.settings.inputs.get(batch.input).map_or("", |input| &input.name);
+        let offsets: Vec<i64> = batch.source_row.iter().filter_map(|&row| Some(records.get(row as usize)?.offset)).collect();
+        let origin = RowOrigins { topic: &records.at.topic, partition: records.partition, offsets: &offsets };
+        let hits: Vec<(u32, u32)> = hits.hits.iter().map(|hit| (hit.rule, hit.row)).collect();
+        let pipeline = self.pipelines.get(&batch.input);
+        let classes = pipeline.map_or(&[][..], |pipeline| &pipeline.classes);
+        Ok(partials.add(&batch.decoded.batch, classes, &hits, origin, name)?)
+    }
+
+    /// The batch is done: event time and position move on.
+    pub fn advance(&mut self, records: &Records, batch: &DecodedBatch, now_ns: i64) {
+        if let Some(partition) = self.partitions.get_mut(&records.at) {
+            match batch.frontier_ns {
+                Some(frontier) => partition.clock.observe(frontier, now_ns),
+                None => partition.clock.woke(now_ns),
+            }
+            partition.position = Some(records.next_offset());
+            partition.moved = true;
+        }
+    }
+
+    /// A partition has been read to the end it had, `offset` (past the last record there may be transaction markers);
+    /// in a bounded run that is the end of it.
+    pub fn caught_up(&mut self, at: &TopicPartition, offset: i64, bounded: bool, now_ns: i64) {
+        if let Some(partition) = self.partitions.get_mut(at) {
+            partition.position = partition.position.map(|position| position.max(offset));
+            partition.clock.caught_up(now_ns);
+            if bounded {
+                partition.clock.end();
+            }
+        }
+    }
+
+    /// What there is to say about event time. It is announced to all when a partition has moved, changed its state or
+    /// not spoken since it was taken over, or when the heartbeat is due.
+    pub fn progress(&mut self, now_ns: i64, heartbeat: bool) -> Progress {
+        let mut announce = heartbeat && !self.partitions.is_empty();
+        let mut sources = Vec::with_capacity(self.partitions.len());
+        for partition in self.partitions.values_mut() {
+            let progress = partition.clock.progress(now_ns);
+            announce |= partition.moved || !partition.has_said(&progress);
+            sources.push(progress);
+        }
+        if announce {
+            for (partition, progress) in self.partitions.values_mut().zip(&sources) {
+                partition.spoken = Some(progress.clone());
+                partition.moved = false;
+            }
+        }
+        Progress { roster: self.topology.topics.clone(), sources, announce }
+    }
+
+    /// Whether a partition has something to say that cannot wait for the heartbeat.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.program.aggregates()
+            && self.partitions.values().any(|partition| {
+                partition.spoken.as_ref().is_none_or(|spoken| spoken.state != partition.clock.state())
+            })
+    }
+
+    /// How far each partition has been read and, as metadata, how far event time has come in it.
+    pub fn offsets(&self) -> impl Iterator<Item = (TopicPartition, i64, String)> + '_ {
+        self.partitions.iter().filter_map(|(at, partition)| {
+            let position = partition.position.filter(|&position| partition.committed != Some(position))?;
+            Some((at.clone(), position, partition.clock.metadata()))
+        })
+    }
+
+    /// The offsets of [`Self::offsets`] are now committed.
+    pub fn committed(&mut self) {
+        for partition in self.partitions.values_mut() {
+            partition.committed = partition.position.or(partition.committed);
+            partition.clock.committed();
+        }
+    }
+
+    /// Forgets what was not committed; answers where to read again.
+    pub fn rewind(&mut self) -> Vec<(TopicPartition, Start)> {
+        let rewind = |(at, partition): (&TopicPartition, &mut SourcePartition)| {
+            partition.position = None;
+            partition.spoken = None;
+            partition.clock.rewind();
+            (at.clone(), partition.committed.map_or(partition.start, Start::At))
+        };
+        self.partitions.iter_mut().map(rewind).collect()
+    }
+
+    /// Whether every partition has ended and has said so (bounded runs).
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        let aggregates = self.program.aggregates();
+        self.partitions.values().all(|partition| {
+            let said = partition.spoken.as_ref().is_some_and(|spoken| spoken.state == SourceState::Ended);
+            partition.clock.state() == SourceState::Ended && (said || !aggregates)
+        })
+    }
+
+    /// Event time of each partition, nanoseconds; those not yet known are left out.
+    pub fn watermarks(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
+        self.partitions.iter().filter_map(|(at, partition)| Some((at, partition.clock.watermark_ns()?)))
+    }
+
+    /// How many partitions are owned.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.partitions.len()
+    }
+
+    /// Whether none is owned.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.partitions.is_empty()
+    }
+
+    fn pipeline(&mut self, input: usize) -> Result<&mut Pipeline, StageError> {
+        match self.pipelines.entry(input) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let declared = self.settings.inputs.get(input).ok_or(StageError::UnknownInput(input))?;
+                Ok(entry.insert(Pipeline::new(declared, &self.program, &self.settings)?))
+            }
+        }
+    }
+}
+
+impl SourcePartition {
+    /// Whether what is to be said was said already. An idle partition's time passes by itself: that can wait.
+    fn has_said(&self, progress: &SourceProgress) -> bool {
+        self.spoken.as_ref().is_some_and(|spoken| {
+            spoken.state == progress.state
+                && (spoken.watermark_ns == progress.watermark_ns || progress.state == SourceState::Idle)
+        })
+    }
+}
+
+impl Pipeline {
+    fn new(input: &Input, program: &Program, settings: &Settings) -> Result<Self, StageError> {
+        let detections = Arc::clone(&program.detections);
+        let spec = DecoderSpec {
+            format: input.format,
+            fields: program.fields.clone(),
+            logsource: input.logsource.clone(),
+            timestamp: Timestamp {
+                field: input.timestamp.clone(),
+                future_ns: i64::try_from(input.max_future.as_nanos()).unwrap_or(i64::MAX),
+            },
+            values_for: Box::new(move |class| detections.wants_values(&translate(class))),
+            max_record_bytes: settings.limits.max_record_bytes,
+            max_depth: settings.limits.max_depth,
+        };
+        let decoder = Decoder::new(spec)
+            .map_err(|error| StageError::Input { input: Arc::clone(&input.name), error })?;
+        Ok(Self { decoder, detector: Detector::new(Arc::clone(&program.detections)), classes: Vec::new() })
+    }
+
+    /// The decoder has met new kinds of events: the detector learns which rules apply to them.
+    fn learn_classes(&mut self) {
+        let known = self.decoder.classes();
+        if known.len() > self.classes.len() {
+            let new = known.iter().skip(self.classes.len()).map(|class| translate(class));
+            self.classes.extend(new);
+            self.detector.bind_classes(&self.classes);
+        }
+    }
+}
+
+/// The stages do not know each other, so each has its own logsource; the engine translates.
+fn translate(class: &[haechi_decode::Logsource]) -> Vec<Logsource> {
+    let translate = |logsource: &haechi_decode::Logsource| Logsource {
+        product: logsource.product.clone(),
+        category: logsource.category.clone(),
+        service: logsource.service.clone(),
+    };
+    class.iter().map(translate).collect()
+}

@@ -1,0 +1,155 @@
+//! Stage 2: per exchange partition, a merger that turns the records of stage 1 into correlations and rollups.
+//!
+//! Its state is a function of the records of its partition in their order, and of nothing else. So taking a partition
+//! over means reading it from the beginning, silently up to the offset that the previous owner had committed
+//! (whatever came of those records was committed with it), and aloud from there on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use haechi_log::{Assignment, Start, TopicPartition};
+use haechi_window::{FrameError, Merger, Outcome, Plan};
+
+use crate::stage1::StageError;
+
+/// The exchange partitions of one worker.
+pub struct Stage2 {
+    plan: Arc<Plan>,
+    partitions: BTreeMap<TopicPartition, ExchangePartition>,
+}
+
+struct ExchangePartition {
+    merger: Merger,
+    /// Records before this offset have been answered for: they only rebuild the state.
+    committed: i64,
+    position: i64,
+    /// The partition has been read to the end it had.
+    caught_up: bool,
+}
+
+impl ExchangePartition {
+    fn new(plan: &Arc<Plan>, at: &TopicPartition, committed: i64) -> Self {
+        let partition = u32::try_from(at.partition).unwrap_or(0);
+        Self { merger: Merger::new(Arc::clone(plan), partition), committed, position: 0, caught_up: false }
+    }
+}
+
+/// What came of one exchange record.
+#[derive(Debug, Default)]
+pub struct Merged {
+    /// To be emitted; empty while replaying.
+    pub outcomes: Vec<Outcome>,
+    /// The record is none of ours and had no effect; the reason.
+    pub refused: Option<String>,
+}
+
+impl Stage2 {
+    /// Owning nothing yet.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self { plan, partitions: BTreeMap::new() }
+    }
+
+    /// Takes a partition over; answers where to begin reading.
+    pub fn open(&mut self, assignment: &Assignment) -> Start {
+        let committed = assignment.committed.as_ref().map_or(0, |committed| committed.offset);
+        let partition = ExchangePartition::new(&self.plan, &assignment.at, committed);
+        self.partitions.insert(assignment.at.clone(), partition);
+        Start::Earliest
+    }
+
+    /// Lets a partition go.
+    pub fn close(&mut self, at: &TopicPartition) {
+        self.partitions.remove(at);
+    }
+
+    /// Applies one exchange record.
+    ///
+    /// # Errors
+    /// When the record was written by a newer release, or the merger cannot go on: reading it again would not help.
+    pub fn apply(&mut self, at: &TopicPartition, offset: i64, payload: &[u8]) -> Result<Merged, StageError> {
+        let Some(partition) = self.partitions.get_mut(at) else { return Ok(Merged::default()) };
+        let silent = offset < partition.committed;
+        match partition.merger.apply(payload) {
+            Ok(_) if silent => Ok(Merged::default()),
+            Ok(outcomes) => Ok(Merged { outcomes, refused: None }),
+            Err(FrameError::Corrupt(_)) if silent => Ok(Merged::default()),
+            Err(error @ FrameError::Corrupt(_)) => {
+                Ok(Merged { outcomes: Vec::new(), refused: Some(error.to_string()) })
+            }
+            Err(error) => Err(StageError::Exchange { at: at.clone(), offset, error }),
+        }
+    }
+
+    /// The partition has been read up to `next_offset`. Answers whether that is worth committing.
+    pub fn advance(&mut self, at: &TopicPartition, next_offset: i64) -> bool {
+        self.partitions.get_mut(at).is_some_and(|partition| {
+            partition.position = next_offset;
+            partition.position > partition.committed
+        })
+    }
+
+    /// The partition has been read to its end, `offset`: past the last record there may be transaction markers.
+    pub fn caught_up(&mut self, at: &TopicPartition, offset: i64) {
+        if let Some(partition) = self.partitions.get_mut(at) {
+            partition.caught_up = true;
+            partition.position = partition.position.max(offset);
+        }
+    }
+
+    /// How far each partition has been read, where that is further than what is committed.
+    pub fn offsets(&self) -> impl Iterator<Item = (TopicPartition, i64, String)> + '_ {
+        let moved = self.partitions.iter().filter(|(_, partition)| partition.position > partition.committed);
+        moved.map(|(at, partition)| (at.clone(), partition.position, String::new()))
+    }
+
+    /// The offsets of [`Self::offsets`] are now committed.
+    pub fn committed(&mut self) {
+        for partition in self.partitions.values_mut() {
+            partition.committed = partition.committed.max(partition.position);
+        }
+    }
+
+    /// Forgets what was not committed: every partition is rebuilt from its beginning.
+    pub fn rewind(&mut self) -> Vec<(TopicPartition, Start)> {
+        for (at, partition) in &mut self.partitions {
+            *partition = ExchangePartition::new(&self.plan, at, partition.committed);
+        }
+        self.partitions.keys().map(|at| (at.clone(), Start::Earliest)).collect()
+    }
+
+    /// Whether every partition has been replayed up to what was committed.
+    #[must_use]
+    pub fn is_restored(&self) -> bool {
+        self.partitions.values().all(|partition| partition.caught_up || partition.position >= partition.committed)
+    }
+
+    /// Whether every source of every partition has ended (bounded runs).
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.partitions.values().all(|partition| partition.merger.is_finished())
+    }
+
+    /// Event time of each partition, nanoseconds; those not yet known are left out.
+    pub fn watermarks(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
+        self.partitions.iter().filter_map(|(at, partition)| Some((at, partition.merger.watermark_ns()?)))
+    }
+
+    /// Bytes of state held for open windows.
+    #[must_use]
+    pub fn state_bytes(&self) -> usize {
+        self.partitions.values().map(|partition| partition.merger.state_bytes()).sum()
+    }
+
+    /// How many partitions are owned.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.partitions.len()
+    }
+
+    /// Whether none is owned.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.partitions.is_empty()
+    }
+}

@@ -1,0 +1,140 @@
+//! Starts the workers, restarts one that was fenced off or panicked, and stops them all.
+//!
+//! A worker that ends badly takes nothing with it: what it had not committed is read again, by itself with a new
+//! handle or by whoever gets its partitions.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use haechi_log::{Kind, Log, LogError};
+use tracing::{error, info, warn};
+
+use crate::metrics::Metrics;
+use crate::settings::Run;
+use crate::worker::{Shared, Worker, WorkerError};
+
+/// Opens worker `n`'s own handle on the log.
+pub type OpenLog = Arc<dyn Fn(usize) -> Result<Box<dyn Log>, LogError> + Send + Sync>;
+
+/// How often the supervisor looks whether a bounded run is over.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How many times in a row a worker may panic before the process gives up: the same record would do it again.
+const MOST_PANICS: u32 = 3;
+/// The pause before a worker is started again.
+const RESTART_PAUSE: Duration = Duration::from_millis(500);
+
+/// Why a run ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A worker cannot go on.
+    #[error("worker {worker}: {error}")]
+    Worker {
+        /// Its number.
+        worker: usize,
+        /// What stopped it.
+        error: WorkerError,
+    },
+    /// A worker panicked again and again.
+    #[error("worker {worker} panicked {MOST_PANICS} times: {message}; this is a defect of haechi, please report it")]
+    Panicked {
+        /// Its number.
+        worker: usize,
+        /// What it said.
+        message: String,
+    },
+    /// A thread could not be started.
+    #[error("cannot start a worker thread: {0}")]
+    Spawn(#[from] std::io::Error),
+}
+
+/// Runs all workers of a process.
+pub struct Supervisor {
+    shared: Shared,
+    metrics: Arc<Metrics>,
+    open: OpenLog,
+    stop: Arc<AtomicBool>,
+}
+
+impl Supervisor {
+    /// `open` is called once per worker, and again when its handle was fenced off; `stop` ends the run when set.
+    #[must_use]
+    pub fn new(shared: Shared, metrics: Arc<Metrics>, open: OpenLog, stop: Arc<AtomicBool>) -> Self {
+        Self { shared, metrics, open, stop }
+    }
+
+    /// Runs `workers` workers until told to stop or, in a bounded run, until nothing is left to do.
+    ///
+    /// # Errors
+    /// When a worker cannot go on. The others are stopped first; they commit what is done.
+    pub fn run(&self, workers: usize) -> Result<(), RunError> {
+        let first_error = Mutex::new(None);
+        thread::scope(|scope| -> Result<(), RunError> {
+            let mut threads = Vec::with_capacity(workers);
+            for id in 0..workers {
+                let first_error = &first_error;
+                threads.push(thread::Builder::new().name(format!("worker-{id}")).spawn_scoped(scope, move || {
+                    if let Err(error) = self.live(id) {
+                        error!(worker = id, %error, "worker cannot go on: stopping all");
+                        first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                        self.stop.store(true, Ordering::SeqCst);
+                    }
+                })?);
+            }
+            while threads.iter().any(|thread| !thread.is_finished()) {
+                if self.shared.settings.run == Run::UntilEnd && self.shared.health.finished() {
+                    self.stop.store(true, Ordering::SeqCst);
+                }
+                thread::sleep(LOOK_EVERY);
+            }
+            Ok(())
+        })?;
+        first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+
+    /// One worker's life, over as many handles as it takes.
+    fn live(&self, id: usize) -> Result<(), RunError> {
+        let mut panics = 0;
+        while !self.stopped() {
+            let ended = catch_unwind(AssertUnwindSafe(|| self.one_handle(id)));
+            self.shared.health.reset(id);
+            match ended {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(WorkerError::Log(error))) if error.kind() != Kind::Fatal => {
+                    self.metrics.restarts.inc();
+                    warn!(worker = id, %error, "starting again with a new handle; what was not committed is read again");
+                }
+                Ok(Err(error)) => return Err(RunError::Worker { worker: id, error }),
+                Err(panic) => {
+                    panics += 1;
+                    self.metrics.panics.inc();
+                    let message = panic_message(panic.as_ref());
+                    error!(worker = id, message, "worker panicked: its uncommitted work is dropped and read again");
+                    if panics >= MOST_PANICS {
+                        return Err(RunError::Panicked { worker: id, message });
+                    }
+                }
+            }
+            thread::sleep(RESTART_PAUSE);
+        }
+        Ok(())
+    }
+
+    fn one_handle(&self, id: usize) -> Result<(), WorkerError> {
+        let log = (self.open)(id)?;
+        info!(worker = id, "worker started");
+        let worker = Worker::new(id, self.shared.clone(), log, self.metrics.worker(id));
+        worker.run(&|| self.stopped())
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}

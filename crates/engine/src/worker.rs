@@ -1,0 +1,331 @@
+//! A worker: one thread, one member of the consumer group, one transactional producer, one loop.
+//!
+//! Read [`Worker::turn`] and you know what haechi does:
+//! **poll → decode → detect → partial → merge → emit → commit.**
+//!
+//! A worker owns some source partitions (stage 1, [`crate::stage1`]) and some exchange partitions (stage 2,
+//! [`crate::stage2`]). Whatever it sends, and how far it has read, becomes visible in one transaction at
+//! [`Worker::commit`]. When a commit fails, everything since the last one is dropped and read again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use haechi_log::{Assignment, Event, Kind, Log, LogError, Records, Start, TopicPartition};
+use haechi_window::{Partials, Progress};
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::emit::Emitter;
+use crate::health::{Health, Vitals};
+use crate::metrics::WorkerMetrics;
+use crate::program::Program;
+use crate::settings::{Run, Settings};
+use crate::stage1::{Stage1, StageError};
+use crate::stage2::Stage2;
+
+/// The longest a poll waits for records when nothing else is due.
+const LONGEST_POLL: Duration = Duration::from_millis(100);
+/// The longest pause between tries while the log refuses to commit.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// What all workers of a process share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The compiled rules.
+    pub program: Arc<Program>,
+    /// What the run needs to know.
+    pub settings: Arc<Settings>,
+    /// Wall-clock time.
+    pub clock: Arc<dyn Clock>,
+    /// The vital signs of all workers.
+    pub health: Arc<Health>,
+}
+
+/// Why a worker ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The log: fenced (a new handle can go on) or fatal.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A stage found something that re-reading will not mend.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+}
+
+/// One thread's share of the work. See the [module](self).
+pub struct Worker {
+    id: usize,
+    shared: Shared,
+    log: Box<dyn Log>,
+    stage1: Stage1,
+    partials: Partials,
+    stage2: Stage2,
+    emitter: Emitter,
+    metrics: WorkerMetrics,
+    assigned: bool,
+    dirty: bool,
+    last_commit: Instant,
+    last_announcement: Option<Instant>,
+    failures: u32,
+}
+
+impl Worker {
+    /// Worker number `id` over `log`, owning nothing yet: the group will assign it its partitions.
+    #[must_use]
+    pub fn new(id: usize, shared: Shared, log: Box<dyn Log>, metrics: WorkerMetrics) -> Self {
+        let partitions = shared.settings.exchange.as_ref().map_or(1, |exchange| exchange.partitions);
+        Self {
+            id,
+            stage1: Stage1::new(&shared),
+            partials: Partials::new(Arc::clone(&shared.program.aggregations), partitions),
+            stage2: Stage2::new(Arc::clone(&shared.program.aggregations)),
+            emitter: Emitter::new(&shared.program, &shared.settings),
+            metrics,
+            assigned: false,
+            dirty: false,
+            last_commit: shared.clock.instant(),
+            last_announcement: None,
+            failures: 0,
+            log,
+            shared,
+        }
+    }
+
+    /// Turns the loop until `stopped` says so, then commits what is done and leaves the group.
+    ///
+    /// # Errors
+    /// When the log has fenced this worker off or refuses for good, or a stage cannot go on. What was not committed
+    /// is not lost: whoever owns the partitions next reads it again.
+    pub fn run(mut self, stopped: &dyn Fn() -> bool) -> Result<(), WorkerError> {
+        while !stopped() {
+            self.shared.health.turned(self.id, self.vitals());
+            if let Err(error) = self.turn() {
+                self.recover(error)?;
+            }
+        }
+        info!(worker = self.id, "stopping: committing what is done and leaving the group");
+        if let Err(error) = self.commit() {
+            warn!(worker = self.id, %error, "the last commit failed: the next owner reads its records again");
+            self.log.abort()?;
+        }
+        self.log.close()?;
+        Ok(())
+    }
+
+    /// One turn of the loop.
+    fn turn(&mut self) -> Result<(), WorkerError> {
+        for event in self.log.poll(self.until_commit().min(LONGEST_POLL))? {
+            match event {
+                Event::Records(records) if self.is_exchange(&records.at) => self.merge(&records)?,
+                Event::Records(records) => self.detect(&records)?,
+                Event::CaughtUp { at, offset } => self.caught_up(&at, offset)?,
+                Event::Assigned(partitions) => self.take_over(partitions)?,
+                Event::Revoked { partitions, lost } => self.hand_over(&partitions, lost)?,
+                Event::Idle => {}
+            }
+        }
+        if self.until_commit().is_zero() {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Stage 1: source records become alerts, dead letters and partial aggregates.
+    fn detect(&mut self, records: &Records) -> Result<(), WorkerError> {
+        let started = Instant::now();
+        let now = self.shared.clock.now_ns();
+        let Some(decoded) = self.stage1.decode(records, now)? else { return Ok(()) };
+        self.emitter.dead_letters(records, &decoded.bad, self.log.as_mut())?;
+        let hits = self.stage1.detect(&decoded)?;
+        let alerts = self.emitter.alerts(records, &decoded, &hits, self.log.as_mut())?;
+        self.stage1.aggregate(records, &decoded, &hits, &mut self.partials)?;
+        self.stage1.advance(records, &decoded, now);
+        self.metrics.detected(records, &decoded, &hits, started.elapsed());
+        self.metrics.alerted(alerts);
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Stage 2: exchange records become correlations, rollups and late rows. Records before the committed offset only
+    /// rebuild the state; what came of them was committed by whoever read them first.
+    fn merge(&mut self, records: &Records) -> Result<(), WorkerError> {
+        for record in records.iter() {
+            let Some(payload) = record.payload else { continue };
+            let merged = self.stage2.apply(&records.at, record.offset, payload)?;
+            if let Some(reason) = merged.refused {
+                self.emitter.dead_letter(&records.at, &record, &reason, self.log.as_mut())?;
+            }
+            self.emitter.outcomes(&merged.outcomes, self.log.as_mut())?;
+            self.metrics.merged(&merged.outcomes);
+        }
+        if self.stage2.advance(&records.at, records.next_offset()) {
+            self.dirty = true;
+        }
+        Ok(())
+    }
+
+    /// Makes everything since the last commit visible at once: what was sent, and how far was read.
+    fn commit(&mut self) -> Result<(), WorkerError> {
+        let started = Instant::now();
+        let now = self.shared.clock.now_ns();
+        if let Some(exchange) = self.shared.settings.exchange.clone() {
+            let progress = self.progress(now);
+            for (partition, record) in self.partials.drain(&progress).map_err(StageError::from)? {
+                self.metrics.exchanged(record.len());
+                let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+                self.emitter.exchange(&exchange.topic, partition, &record, self.log.as_mut())?;
+            }
+            if progress.announce {
+                self.last_announcement = Some(self.shared.clock.instant());
+            }
+        }
+        let offsets: Vec<_> = self.stage1.offsets().chain(self.stage2.offsets()).collect();
+        self.log.commit(&offsets)?;
+        self.stage1.committed();
+        self.stage2.committed();
+        self.failures = 0;
+        self.dirty = false;
+        self.last_commit = self.shared.clock.instant();
+        self.metrics.committed(started.elapsed());
+        self.observe(now);
+        Ok(())
+    }
+
+    /// The watermarks to send along: announced to every exchange partition when there is something new to say.
+    fn progress(&mut self, now: i64) -> Progress {
+        let heartbeat = self.last_announcement.is_none_or(|last| {
+            self.shared.clock.instant().duration_since(last) >= self.shared.settings.heartbeat
+        });
+        self.stage1.progress(now, heartbeat)
+    }
+
+    /// The group gave us partitions: source partitions go on where they were committed, exchange partitions are
+    /// replayed from their beginning.
+    fn take_over(&mut self, partitions: Vec<Assignment>) -> Result<(), WorkerError> {
+        let mut starts: Vec<(TopicPartition, Start)> = Vec::with_capacity(partitions.len());
+        for assignment in partitions {
+            let start = if self.is_exchange(&assignment.at) {
+                self.stage2.open(&assignment)
+            } else {
+                self.stage1.open(&assignment, self.shared.clock.now_ns())
+            };
+            info!(worker = self.id, partition = %assignment.at, from = ?start, "took over");
+            starts.push((assignment.at, start));
+        }
+        self.log.begin_at(&starts)?;
+        self.stage1.set_topology(self.log.topology()?);
+        self.assigned = true;
+        self.last_announcement = None;
+        self.metrics.rebalanced(self.stage1.len(), self.stage2.len());
+        Ok(())
+    }
+
+    /// The group takes partitions back: commit what was done for them while they are still ours, then let go.
+    fn hand_over(&mut self, partitions: &[TopicPartition], lost: bool) -> Result<(), WorkerError> {
+        if lost {
+            warn!(worker = self.id, count = partitions.len(), "lost partitions: their uncommitted work is dropped, the new owner redoes it");
+            self.drop_uncommitted(partitions)?;
+        } else if let Err(error) = self.commit() {
+            warn!(worker = self.id, %error, "could not commit before handing over: the new owner redoes the work");
+            self.drop_uncommitted(partitions)?;
+        }
+        for at in partitions {
+            info!(worker = self.id, partition = %at, "handed over");
+            self.metrics.forget(at);
+            if self.is_exchange(at) { self.stage2.close(at) } else { self.stage1.close(at) }
+        }
+        self.log.release(partitions)?;
+        self.metrics.rebalanced(self.stage1.len(), self.stage2.len());
+        Ok(())
+    }
+
+    /// After a failed turn: nothing of it was committed, so drop it all and read it again; a handle that the group or
+    /// the broker has fenced off cannot do that, and is given up.
+    fn recover(&mut self, error: WorkerError) -> Result<(), WorkerError> {
+        let WorkerError::Log(error) = error else { return Err(error) };
+        if error.kind() != Kind::Retriable {
+            return Err(error.into());
+        }
+        self.failures += 1;
+        self.metrics.aborted();
+        if let Some(topic) = error.too_large() {
+            self.emitter.shrink(topic, &error)?;
+        }
+        warn!(worker = self.id, %error, tries = self.failures, "commit cycle failed: nothing of it is visible; reading it again");
+        self.drop_uncommitted(&[])?;
+        self.pause(LONGEST_BACKOFF.min(Duration::from_millis(100 << self.failures.min(6))));
+        Ok(())
+    }
+
+    /// Aborts what is open and goes back to the committed offsets of all partitions but `except`.
+    fn drop_uncommitted(&mut self, except: &[TopicPartition]) -> Result<(), WorkerError> {
+        self.log.abort()?;
+        self.partials.clear();
+        let mut starts = self.stage1.rewind();
+        starts.extend(self.stage2.rewind());
+        starts.retain(|(at, _)| !except.contains(at));
+        self.log.rewind(&starts)?;
+        self.dirty = false;
+        self.last_commit = self.shared.clock.instant();
+        Ok(())
+    }
+
+    /// A partition has been read to its end. A bounded run reads no further in its sources.
+    fn caught_up(&mut self, at: &TopicPartition, offset: i64) -> Result<(), WorkerError> {
+        if self.is_exchange(at) {
+            self.stage2.caught_up(at, offset);
+            return Ok(());
+        }
+        let bounded = self.shared.settings.run == Run::UntilEnd;
+        self.stage1.caught_up(at, offset, bounded, self.shared.clock.now_ns());
+        if bounded {
+            self.log.pause(std::slice::from_ref(at))?;
+        }
+        Ok(())
+    }
+
+    fn is_exchange(&self, at: &TopicPartition) -> bool {
+        self.shared.settings.exchange.as_ref().is_some_and(|exchange| exchange.topic == at.topic)
+    }
+
+    /// How long until a commit is due: with uncommitted work the commit interval, else the heartbeat.
+    fn until_commit(&self) -> Duration {
+        let now = self.shared.clock.instant();
+        let settings = &self.shared.settings;
+        let due = |since: Instant, every: Duration| every.saturating_sub(now.duration_since(since));
+        if self.dirty || self.stage1.has_news() {
+            return due(self.last_commit, settings.commit_interval);
+        }
+        if settings.exchange.is_none() || self.stage1.is_empty() {
+            return LONGEST_POLL;
+        }
+        self.last_announcement.map_or(Duration::ZERO, |last| due(last, settings.heartbeat))
+    }
+
+    /// Waits while still telling the world that the loop turns.
+    fn pause(&self, how_long: Duration) {
+        self.shared.health.turned(self.id, self.vitals());
+        std::thread::sleep(how_long);
+    }
+
+    fn vitals(&self) -> Vitals {
+        Vitals {
+            assigned: self.assigned,
+            restored: self.stage2.is_restored(),
+            finished: self.assigned && !self.dirty && self.stage1.is_finished() && self.stage2.is_finished(),
+        }
+    }
+
+    fn observe(&mut self, now: i64) {
+        for (at, lag) in self.log.lag() {
+            self.metrics.lag(&at, lag);
+        }
+        for (at, watermark) in self.stage1.watermarks() {
+            self.metrics.watermark("source", at, watermark, now);
+        }
+        for (at, watermark) in self.stage2.watermarks() {
+            self.metrics.watermark("exchange", at, watermark, now);
+        }
+        self.metrics.state(self.stage2.state_bytes());
+    }
+}
