@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""What haechi is to find, computed plainly: one file, read from top to bottom, all in memory.
+
+  expected.py count  FILE TIME WHERE=VALUE GROUP SECONDS GTE    findings of an event_count
+  expected.py rollup FILE TIME GROUP DISTINCT NUMBER SECONDS    rows of a rollup
+
+FILE holds a JSON object a line; TIME, WHERE, GROUP, DISTINCT and NUMBER are fields of it. Events without TIME or GROUP are
+left out. A finding is {"group", "time" (ns), "lines"}, a row {"start" (ns), "group", "events", "distinct", "numbers", "sum",
+"min", "max"}; one a line.
+"""
+
+import collections
+import datetime
+import json
+import re
+import sys
+
+SECOND = 1_000_000_000
+EPOCH = datetime.datetime(1970, 1, 1)
+TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d+))?Z?")
+
+
+def nanoseconds(written):
+    date, clock, fraction = TIME.fullmatch(written).groups()
+    whole = datetime.datetime.fromisoformat(f"{date} {clock}") - EPOCH
+    return (whole.days * 86_400 + whole.seconds) * SECOND + int((fraction or "").ljust(9, "0")[:9])
+
+
+def text(value):
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def events(path, time, group):
+    """(line, time, group, event) of every event that has both, in the order of the file."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file):
+            event = json.loads(line)
+            if event.get(time) is not None and event.get(group) is not None:
+                yield number, nanoseconds(event[time]), text(event[group]), event
+
+
+def count(path, time, where, group, seconds, least):
+    field, value = where.split("=", 1)
+    span, least = int(seconds) * SECOND, int(least)
+    groups = collections.defaultdict(list)
+    for line, at, name, event in events(path, time, group):
+        if field in event and text(event[field]) == value:
+            groups[name].append((at, line))
+    for name, found in sorted(groups.items()):
+        found.sort()
+        first = now = 0  # found[first:] no finding has used
+        while now < len(found):
+            while found[first][0] <= found[now][0] - span:
+                first += 1
+            if now - first + 1 < least:
+                now += 1
+                continue
+            end = first
+            while end < len(found) and found[end][0] < found[first][0] + span:
+                end += 1
+            print(json.dumps({"group": name, "time": found[now][0], "lines": sorted(line for _, line in found[first:end])}))
+            first = now = end
+
+
+def rollup(path, time, group, distinct, number, seconds):
+    span = int(seconds) * SECOND
+    rows = {}
+    for _, at, name, event in events(path, time, group):
+        row = rows.setdefault((at // span * span, name), {"events": 0, "distinct": set(), "numbers": []})
+        row["events"] += 1
+        if event.get(distinct) is not None:
+            row["distinct"].add(text(event[distinct]))
+        if re.fullmatch(r"-?\d+", text(event.get(number))):
+            row["numbers"].append(int(event[number]))
+    for (start, name), row in sorted(rows.items()):
+        numbers = row["numbers"]
+        print(json.dumps({
+            "start": start, "group": name, "events": row["events"], "distinct": len(row["distinct"]), "numbers": len(numbers),
+            "sum": sum(numbers) if numbers else None, "min": min(numbers, default=None), "max": max(numbers, default=None),
+        }))
+
+
+if len(sys.argv) < 2 or sys.argv[1] not in ("count", "rollup"):
+    sys.exit(__doc__)
+{"count": count, "rollup": rollup}[sys.argv[1]](*sys.argv[2:])

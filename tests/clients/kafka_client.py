@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""A Kafka client that is not ours: what the tests check haechi's topics with.
+
+  kafka_client.py BROKER create TOPIC:PARTITIONS[:KEY=VALUE,…]…
+  kafka_client.py BROKER delete TOPIC                   and wait until it is gone
+  kafka_client.py BROKER produce TOPIC < LINES          one record a line, spread over the partitions in turn
+  kafka_client.py BROKER produce-records TOPIC < LINES  one record a line: {"hex": … or null, "partition", "key", "headers", "timestamp"}
+  kafka_client.py BROKER read TOPIC                     all that is there, read committed, one JSON object a line
+  kafka_client.py BROKER wait TOPIC COUNT SECONDS       until there are so many, read committed
+  kafka_client.py BROKER topics -                       {topic: partitions}
+  kafka_client.py BROKER settings TOPIC                 those that are the topic's own
+  kafka_client.py BROKER offsets TOPIC GROUP            {partition: [committed or null, end]}
+
+`read` prints {"partition", "offset", "key", "headers", "value" (text) or "hex"}.
+"""
+
+import json
+import sys
+import time
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+
+TIMEOUT = 30.0
+
+
+def create(broker, *topics):
+    wanted = []
+    for topic in topics:
+        name, partitions, *settings = topic.split(":", 2)
+        config = dict(setting.split("=", 1) for setting in settings[0].split(",")) if settings else {}
+        wanted.append(NewTopic(name, int(partitions), 1, config=config))
+    admin = AdminClient({"bootstrap.servers": broker})
+    for future in admin.create_topics(wanted).values():
+        future.result(TIMEOUT)
+
+
+def delete(broker, topic):
+    admin = AdminClient({"bootstrap.servers": broker})
+    for future in admin.delete_topics([topic]).values():
+        future.result(TIMEOUT)
+    deadline = time.monotonic() + TIMEOUT
+    while topic in admin.list_topics(timeout=TIMEOUT).topics:
+        if time.monotonic() > deadline:
+            sys.exit(f"{topic}: still there")
+        time.sleep(0.1)
+
+
+def produce(broker, topic, records):
+    """`records`: keyword arguments of Producer.produce."""
+    failures = []
+    producer = Producer({
+        "bootstrap.servers": broker,
+        "enable.idempotence": True,  # offsets follow the order of the lines
+        "linger.ms": 20,
+        "compression.type": "lz4",
+        "message.max.bytes": 64 << 20,
+        "queue.buffering.max.kbytes": 1 << 20,
+    })
+    partitions = len(producer.list_topics(topic, TIMEOUT).topics[topic].partitions)
+    for number, record in enumerate(records):
+        record.setdefault("partition", number % partitions)
+        while True:
+            try:
+                producer.produce(topic, on_delivery=lambda error, _: error and failures.append(error), **record)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        producer.poll(0)
+    left = producer.flush(120)
+    if failures or left:
+        sys.exit(f"{len(failures)} record(s) failed, {left} not sent: {failures[:1]}")
+
+
+def lines(stream):
+    for line in stream:
+        yield {"value": line.rstrip(b"\n")}
+
+
+def records(stream):
+    for line in stream:
+        record = json.loads(line)
+        value = record.pop("hex")
+        yield {"value": None if value is None else bytes.fromhex(value), **record}
+
+
+def committed(broker, topic, follow=False):
+    """Every record of a topic that a reader of committed records sees: up to the end it has now, or without end."""
+    consumer = Consumer({
+        "bootstrap.servers": broker,
+        "group.id": "tests",
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "earliest",
+        "fetch.message.max.bytes": 64 << 20,
+    })
+    metadata = consumer.list_topics(topic, TIMEOUT).topics[topic]
+    if metadata.error is not None:
+        sys.exit(f"{topic}: {metadata.error}")
+    reading = set(metadata.partitions)
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in reading])
+    while reading:
+        message = consumer.poll(0.1 if follow else TIMEOUT)
+        if message is None:
+            if follow:
+                yield None
+                continue
+            sys.exit(f"{topic}: nothing came for {TIMEOUT} s; still reading partitions {sorted(reading)}")
+        if message.error() is None:
+            yield message
+        elif message.error().code() == KafkaError._PARTITION_EOF:
+            if not follow:
+                reading.discard(message.partition())
+        else:
+            sys.exit(f"{topic}: {message.error()}")
+    consumer.close()
+
+
+def wait(broker, topic, count, seconds):
+    deadline = time.monotonic() + float(seconds)
+    seen = 0
+    for message in committed(broker, topic, follow=True):
+        seen += message is not None
+        if seen >= int(count):
+            return
+        if time.monotonic() > deadline:
+            sys.exit(f"{topic}: {seen} record(s) after {seconds} s, {count} expected")
+
+
+def text(data):
+    return None if data is None else data.decode("utf-8", "replace")
+
+
+def show(message):
+    record = {
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "key": text(message.key()),
+        "headers": {name: text(value) for name, value in message.headers() or []},
+    }
+    value = message.value()
+    try:
+        record["value"] = None if value is None else value.decode()
+    except UnicodeDecodeError:
+        record["hex"] = value.hex()
+    print(json.dumps(record))
+
+
+def settings(broker, topic):
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    found = AdminClient({"bootstrap.servers": broker}).describe_configs([resource])[resource].result(TIMEOUT)
+    own = {name: entry.value for name, entry in found.items() if entry.source == 1}  # 1: set for this topic
+    print(json.dumps(own))
+
+
+def offsets(broker, topic, group):
+    admin = AdminClient({"bootstrap.servers": broker})
+    partitions = admin.list_topics(topic, TIMEOUT).topics[topic].partitions
+    wanted = [TopicPartition(topic, partition) for partition in partitions]
+    future = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, wanted)])[group]
+    consumer = Consumer({"bootstrap.servers": broker, "group.id": "tests"})
+    print(json.dumps({
+        at.partition: [at.offset if at.offset >= 0 else None, consumer.get_watermark_offsets(at, TIMEOUT)[1]]
+        for at in future.result(TIMEOUT).topic_partitions
+    }))
+
+
+def main():
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
+    broker, action, *rest = sys.argv[1:]
+    if action == "produce":
+        produce(broker, *rest, lines(sys.stdin.buffer))
+    elif action == "produce-records":
+        produce(broker, *rest, records(sys.stdin))
+    elif action == "read":
+        for message in committed(broker, *rest):
+            show(message)
+    elif action == "topics":
+        found = AdminClient({"bootstrap.servers": broker}).list_topics(timeout=TIMEOUT).topics
+        print(json.dumps({name: len(topic.partitions) for name, topic in found.items()}))
+    elif action in ("create", "delete", "wait", "settings", "offsets"):
+        globals()[action](broker, *rest)
+    else:
+        sys.exit(__doc__)
+
+
+main()
