@@ -45,7 +45,7 @@ pub struct Diagnostic {
     pub code: &'static str,
     /// Whether the rule still loads.
     pub severity: Severity,
-    /// The file, as it was named to [`load`](crate::load).
+    /// The file, as it was named to [`load()`](crate::load()).
     pub file: Arc<Path>,
     /// The place in the file.
     pub span: Span,

@@ -1,6 +1,6 @@
 //! The rule language of haechi: Sigma detections, correlations and filters, and rollups in SQL.
 //!
-//! [`load`] reads files and folders of YAML into a [`RuleSet`], resolved and ready to be compiled: modifiers are
+//! [`load()`] reads files and folders of YAML into a [`RuleSet`], resolved and ready to be compiled: modifiers are
 //! applied, conditions are expression trees over field tests, references between rules are indices. Whatever is
 //! wrong becomes a [`Diagnostic`] with a stable code and a place in the file; a broken rule never keeps the
 //! others from loading.

@@ -7,7 +7,7 @@ use crate::detection::{DetectionRule, Expr, Test};
 use crate::diagnostic::Diagnostic;
 use crate::rule::RuleSet;
 
-/// Warnings about rules that are sound by themselves, in the order of the rules. ([`crate::load`] gives those about single rules.)
+/// Warnings about rules that are sound by themselves, in the order of the rules. ([`crate::load()`] gives those about single rules.)
 ///
 /// Twins: detections with the same logsource and condition, which match together and so alert twice for one thing.
 pub fn lint(rules: &RuleSet) -> Vec<Diagnostic> {

@@ -12,7 +12,7 @@ use crate::rule::RuleSet;
 use crate::walk::{self, Walk};
 use crate::yaml;
 
-/// What [`load`] found.
+/// What [`load()`] found.
 #[derive(Debug, Clone, Default)]
 pub struct Loaded {
     /// The rules that are sound.

@@ -43,7 +43,7 @@ pub struct RuleHeader {
     pub references: Vec<String>,
     /// What else may look like this.
     pub falsepositives: Vec<String>,
-    /// The file, as it was named to [`crate::load`].
+    /// The file, as it was named to [`crate::load()`].
     pub file: Arc<Path>,
     /// Where the rule's title stands in the file.
     pub span: Span,
