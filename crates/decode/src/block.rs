@@ -20,7 +20,7 @@ pub(crate) struct Blocks {
     full: Vec<Buffer>,
     open: Vec<u8>,
     limit: usize,
-    /// The first block of the last batch: reusable as soon as that batch has been dropped.
+    /// The first block of the last batch, which is kept from being freed: reusable as soon as that batch has been dropped.
     last: Option<Buffer>,
     last_len: usize,
 }

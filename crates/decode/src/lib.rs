@@ -8,7 +8,7 @@
 //! # The batch
 //! | column | type | meaning |
 //! | --- | --- | --- |
-//! | `_time` | `Timestamp(ns, UTC-less)`, not null | event time |
+//! | `_time` | `Timestamp(ns)`, not null | event time, UTC |
 //! | `_class` | `UInt16`, not null | index into [`Decoder::classes`]: the logsources of the event |
 //! | `_values` | `List<Utf8View>` | every scalar of the event, for classes whose keyword rules need it; else null |
 //! | one per wanted field | `List<Utf8View>` | null: absent · `[null]`: JSON null · one element: a scalar · several: an array, or several places of the event · `[]`: an empty array |
@@ -21,8 +21,8 @@
 //! # How it is fast
 //! The payloads of a batch are copied once into one buffer, parsed and unescaped there in place, and
 //! that buffer goes into the batch: the columns hold views into it. One pass over the parser's tape finds all the
-//! wanted fields of an event, whatever their number ([`paths`]). A field that an event does not have
-//! costs that event nothing ([`column`]). Nothing is allocated per event.
+//! wanted fields of an event, whatever their number (`paths`, `walk`). A field that an event does not have
+//! costs that event nothing (`column`). Nothing is allocated per event.
 //!
 //! The price of doing this without `unsafe` is that Arrow checks the UTF-8 of each wanted value once
 //! more when a batch is finished.

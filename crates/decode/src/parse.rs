@@ -2,15 +2,18 @@
 
 use simd_json::{Buffers, ErrorType, Node, Tape};
 
-/// After a record that needed more tape nodes than this, the buffers are given back: one large record must not
-/// hold its memory for ever. In nodes of 24 bytes.
+/// After a record that had more tape nodes (of 24 bytes) or bytes than this, the buffers are given back: one
+/// large record must not hold its memory for ever.
 const KEEP_NODES: usize = 1 << 18;
+const KEEP_BYTES: usize = 1 << 20;
 
 /// Owns the buffers that parsing needs.
 pub(crate) struct Parser {
     buffers: Buffers,
     nodes: Tape<'static>,
     max_depth: usize,
+    /// The length of the longest record that the buffers have seen.
+    longest: usize,
 }
 
 impl Parser {
@@ -19,6 +22,7 @@ impl Parser {
             buffers: Buffers::with_max_depth(4096, max_depth),
             nodes: Tape::null().reset(),
             max_depth,
+            longest: 0,
         }
     }
 
@@ -29,6 +33,7 @@ impl Parser {
         text: &'t mut [u8],
         len: usize,
     ) -> Result<Tape<'t>, simd_json::Error> {
+        self.longest = self.longest.max(len);
         let mut tape = std::mem::replace(&mut self.nodes, Tape(Vec::new())).reset();
         match simd_json::fill_tape_padded(text, len, &mut self.buffers, &mut tape) {
             Ok(()) => Ok(tape),
@@ -47,7 +52,7 @@ impl Parser {
     /// Takes the room of a tape back for the next record.
     pub(crate) fn recycle(&mut self, tape: Tape<'_>) {
         self.nodes = tape.reset();
-        if self.nodes.0.capacity() > KEEP_NODES {
+        if self.nodes.0.capacity() > KEEP_NODES || self.longest > KEEP_BYTES {
             *self = Self::new(self.max_depth);
         }
     }

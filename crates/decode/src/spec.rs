@@ -11,8 +11,10 @@ pub enum Format {
     /// JSON objects, flat or nested. A wanted field `a.b` is found under the path `a` → `b`, under the flat
     /// key `"a.b"`, and in every element of arrays on the way.
     Json,
-    /// Windows event log records as JSON, in any of the shapes in which shippers write them: see
-    /// [`windows`](crate::windows).
+    /// Windows event log records as JSON, in any of the shapes in which shippers write them: evtx_dump's nested one,
+    /// XML turned to JSON, Winlogbeat 6 to 8, and the flat ones of NXLog, Fluent Bit and Azure. Fields go by the names that rules use: the text of a `System`
+    /// element (`EventID`), its attribute (`Provider_Name`), a name of the event data (`Image`); `System` wins. Each
+    /// event derives its logsources from channel, event id and event type.
     Windows,
 }
 

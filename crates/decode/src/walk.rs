@@ -10,7 +10,7 @@ use simd_json::{Node, StaticNode};
 
 use crate::block::VIEW_LIMIT;
 use crate::column::Column;
-use crate::paths::{Edge, Paths, Place, PlaceId, Role};
+use crate::paths::{Edge, Paths, Place, PlaceId, Role, Target};
 use crate::spelling::Spelling;
 use crate::time;
 
@@ -280,7 +280,7 @@ impl<'t> Walk<'_, 't> {
         for target in &place.targets {
             let rank = match null && self.weak_nulls {
                 true => NULL_RANK,
-                false => target.rank - demotion,
+                false => target.rank.saturating_sub(demotion),
             };
             match target.role {
                 Role::Column(index) => {
@@ -314,7 +314,9 @@ impl<'t> Walk<'_, 't> {
     }
 
     fn view_of_string(&self, text: &'t str) -> u128 {
-        let offset = self.location.start + (text.as_ptr().addr() - self.location.address);
+        // Wrapping, because Arrow checks every view: a wrong one fails the batch, and panics nothing.
+        let within = text.as_ptr().addr().wrapping_sub(self.location.address);
+        let offset = self.location.start.wrapping_add(within);
         make_view(text.as_bytes(), self.location.block, offset as u32)
     }
 
@@ -326,6 +328,10 @@ impl<'t> Walk<'_, 't> {
 
     /// Gives an object's text, put behind the record, to the columns that want the values at `place`.
     fn object_text(&mut self, place: &Place, at: usize, demotion: u8) {
+        let is_column = |target: &Target| matches!(target.role, Role::Column(_));
+        if !place.targets.iter().any(is_column) {
+            return;
+        }
         let Some((_, text)) = self.spelling.object(at) else {
             return;
         };
@@ -335,17 +341,13 @@ impl<'t> Walk<'_, 't> {
             return self.mark(place, demotion);
         }
         let view = make_view(text, self.location.block, offset as u32);
-        let mut used = false;
+        self.extra.extend_from_slice(text);
         for target in &place.targets {
             if let Role::Column(index) = target.role
                 && let Some(column) = self.columns.get_mut(index as usize)
             {
-                column.write(self.row, target.rank - demotion, Some(view));
-                used = true;
+                column.write(self.row, target.rank.saturating_sub(demotion), Some(view));
             }
-        }
-        if used {
-            self.extra.extend_from_slice(text);
         }
     }
 
@@ -355,7 +357,7 @@ impl<'t> Walk<'_, 't> {
             if let Role::Column(index) = target.role
                 && let Some(column) = self.columns.get_mut(index as usize)
             {
-                column.mark(self.row, target.rank - demotion);
+                column.mark(self.row, target.rank.saturating_sub(demotion));
             }
         }
     }

@@ -351,3 +351,10 @@ fn a_batch_survives_the_decoder_that_made_it_and_its_next_batches() {
         Some(vec![Some("the second batch's value".to_owned())])
     );
 }
+
+#[test]
+fn a_decoder_may_move_to_its_worker_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Decoder>();
+    is_send::<Decoded>();
+}
