@@ -11,6 +11,9 @@ use crate::generate::{SourceKind, Truth};
 /// How long the broker may take to answer.
 pub(crate) const WAIT: Duration = Duration::from_secs(30);
 
+/// What the generator calls itself; it joins no group.
+const NAME: &str = "haechi-generate";
+
 /// Writes to `PREFIX-SOURCE` topics, creating them where they are missing.
 pub(crate) struct KafkaSink {
     writer: KafkaWriter,
@@ -37,7 +40,7 @@ impl KafkaSink {
             (source, (name, count))
         };
         let topics = names.into_iter().map(with_count).collect();
-        let writer = KafkaWriter::open(KafkaConfig { wait: WAIT, ..KafkaConfig::new(properties, "", "") })?;
+        let writer = KafkaWriter::open(KafkaConfig { wait: WAIT, ..KafkaConfig::new(properties, NAME, NAME) })?;
         Ok(Self { writer, topics, truth_topic, turn: BTreeMap::new(), line: Vec::new() })
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let log = EmbeddedLog::new(EmbeddedConfig {
         workers,
         exchange: local::EXCHANGE.to_owned(),
-        exchange_partitions: i32::try_from(workers)?,
+        exchange_partitions: if program.aggregates() { i32::try_from(workers)? } else { 0 },
         ..EmbeddedConfig::default()
     })?;
     for file in &args.files {

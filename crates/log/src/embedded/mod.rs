@@ -36,7 +36,7 @@ pub struct EmbeddedConfig {
     pub workers: usize,
     /// The exchange topic's name. Default `exchange`.
     pub exchange: String,
-    /// The exchange topic's partitions. Default 1.
+    /// The exchange topic's partitions; 0 = there is no exchange. Default 1.
     pub exchange_partitions: i32,
     /// Records per poll, about. Default 8192.
     pub batch_rows: usize,
@@ -88,7 +88,7 @@ impl EmbeddedLog {
     /// # Errors
     /// When there are no workers or no exchange partitions.
     pub fn new(config: EmbeddedConfig) -> Result<Self, LogError> {
-        if config.workers == 0 || config.exchange_partitions < 1 {
+        if config.workers == 0 || config.exchange_partitions < 0 {
             return Err(LogError::fatal(
                 "a log needs at least one worker and one exchange partition",
             ));
