@@ -25,7 +25,7 @@
 //! costs that event nothing (`column`). Nothing is allocated per event.
 //!
 //! The price of doing this without `unsafe` is that Arrow checks the UTF-8 of each wanted value once
-//! more when a batch is finished.
+//! more when a batch is finished: about an eighth of the time in a development build.
 
 mod block;
 mod class;
