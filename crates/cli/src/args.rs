@@ -6,7 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Sigma at stream speed, on Kafka.
 #[derive(Debug, Parser)]
-#[command(name = "haechi", version, about, propagate_version = true, after_help = "\
+#[command(
+    name = "haechi",
+    version,
+    about,
+    propagate_version = true,
+    after_help = "\
 Start here:
   haechi demo                                          see alerts within seconds, no Kafka needed
   haechi check rules/                                  is what I wrote right?
@@ -14,7 +19,8 @@ Start here:
   haechi topics plan -c haechi.yaml                    which topics does my configuration need?
   haechi run -c haechi.yaml                            the real thing: one worker per core, on Kafka
 
-Logs go to stderr, results to stdout. HAECHI_LOG sets what is logged (e.g. debug, haechi_engine=trace).")]
+Logs go to stderr, results to stdout. HAECHI_LOG sets what is logged (e.g. debug, haechi_engine=trace)."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

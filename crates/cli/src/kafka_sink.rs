@@ -25,13 +25,24 @@ pub(crate) struct KafkaSink {
 }
 
 impl KafkaSink {
-    pub(crate) fn open(broker: &str, prefix: &str, sources: &[SourceKind], partitions: i32) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        broker: &str,
+        prefix: &str,
+        sources: &[SourceKind],
+        partitions: i32,
+    ) -> anyhow::Result<Self> {
         anyhow::ensure!(partitions > 0, "--partitions must be at least 1");
         let properties = BTreeMap::from([("bootstrap.servers".to_owned(), broker.to_owned())]);
         let admin = KafkaAdmin::open(&properties, WAIT)?;
         let truth_topic = format!("{prefix}-truth");
-        let names: Vec<(SourceKind, String)> = chosen(sources).into_iter().map(|source| (source, format!("{prefix}-{source}"))).collect();
-        let mut wanted: Vec<NewTopic> = names.iter().map(|(_, name)| topic(name, partitions)).collect();
+        let names: Vec<(SourceKind, String)> = chosen(sources)
+            .into_iter()
+            .map(|source| (source, format!("{prefix}-{source}")))
+            .collect();
+        let mut wanted: Vec<NewTopic> = names
+            .iter()
+            .map(|(_, name)| topic(name, partitions))
+            .collect();
         wanted.push(topic(&truth_topic, 1));
         admin.create(&wanted)?;
         let existing = admin.topics()?;
@@ -40,28 +51,56 @@ impl KafkaSink {
             (source, (name, count))
         };
         let topics = names.into_iter().map(with_count).collect();
-        let writer = KafkaWriter::open(KafkaConfig { wait: WAIT, ..KafkaConfig::new(properties, NAME, NAME) })?;
-        Ok(Self { writer, topics, truth_topic, turn: BTreeMap::new(), line: Vec::new() })
+        let writer = KafkaWriter::open(KafkaConfig {
+            wait: WAIT,
+            ..KafkaConfig::new(properties, NAME, NAME)
+        })?;
+        Ok(Self {
+            writer,
+            topics,
+            truth_topic,
+            turn: BTreeMap::new(),
+            line: Vec::new(),
+        })
     }
 }
 
 fn topic(name: &str, partitions: i32) -> NewTopic {
-    NewTopic { name: name.to_owned(), partitions, replicas: None, config: BTreeMap::new() }
+    NewTopic {
+        name: name.to_owned(),
+        partitions,
+        replicas: None,
+        config: BTreeMap::new(),
+    }
 }
 
 impl Sink for KafkaSink {
     fn event(&mut self, source: SourceKind, event: &[u8]) -> anyhow::Result<()> {
-        let Some((topic, partitions)) = self.topics.get(&source) else { return Ok(()) };
+        let Some((topic, partitions)) = self.topics.get(&source) else {
+            return Ok(());
+        };
         let turn = self.turn.entry(source).or_default();
         let partition = *turn;
         *turn = (partition + 1) % partitions;
-        Ok(self.writer.send(&Message { topic, partition: Some(partition), key: None, payload: Some(event), headers: &[] })?)
+        Ok(self.writer.send(&Message {
+            topic,
+            partition: Some(partition),
+            key: None,
+            payload: Some(event),
+            headers: &[],
+        })?)
     }
 
     fn truth(&mut self, truth: &Truth) -> anyhow::Result<()> {
         self.line.clear();
         truth.write_json(&mut self.line);
-        Ok(self.writer.send(&Message { topic: &self.truth_topic, partition: Some(0), key: None, payload: Some(&self.line), headers: &[] })?)
+        Ok(self.writer.send(&Message {
+            topic: &self.truth_topic,
+            partition: Some(0),
+            key: None,
+            payload: Some(&self.line),
+            headers: &[],
+        })?)
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {

@@ -8,7 +8,10 @@ use std::time::Duration;
 use haechi_engine::settings::Exchange;
 use haechi_engine::supervisor::OpenLog;
 use haechi_engine::worker::Shared;
-use haechi_engine::{Health, Input, Limits, Metrics, Outputs, Program, Run, Settings, Summary, Supervisor, SystemClock};
+use haechi_engine::{
+    Health, Input, Limits, Metrics, Outputs, Program, Run, Settings, Summary, Supervisor,
+    SystemClock,
+};
 use haechi_log::{EmbeddedLog, Log, Output};
 
 /// Name of the exchange topic; no input is named like that.
@@ -46,13 +49,19 @@ impl LocalRun {
     ///
     /// # Errors
     /// When a worker cannot go on, or `take` fails; then the run is stopped.
-    pub(crate) fn run(self, mut take: impl FnMut(Output) -> anyhow::Result<()>) -> anyhow::Result<Summary> {
+    pub(crate) fn run(
+        self,
+        mut take: impl FnMut(Output) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Summary> {
         let metrics = Metrics::new(&self.program.rules)?;
         let partitions = u32::try_from(self.workers)?;
         let settings = Settings {
             inputs: self.inputs,
             outputs: outputs(self.schema),
-            exchange: self.program.aggregates().then(|| Exchange { topic: EXCHANGE.into(), partitions }),
+            exchange: self.program.aggregates().then(|| Exchange {
+                topic: EXCHANGE.into(),
+                partitions,
+            }),
             commit_interval: COMMIT_INTERVAL,
             heartbeat: HEARTBEAT,
             limits: Limits::default(),
@@ -66,16 +75,22 @@ impl LocalRun {
         };
         let program = Arc::clone(&shared.program);
         let log = self.log.clone();
-        let open: OpenLog = Arc::new(move |worker| Ok(Box::new(log.worker(worker)?) as Box<dyn Log>));
+        let open: OpenLog =
+            Arc::new(move |worker| Ok(Box::new(log.worker(worker)?) as Box<dyn Log>));
         let committed = self.log.outputs();
-        let supervisor = Supervisor::new(shared, Arc::clone(&metrics), open, Arc::clone(&self.stop));
+        let supervisor =
+            Supervisor::new(shared, Arc::clone(&metrics), open, Arc::clone(&self.stop));
         let taken = thread::scope(|scope| {
             let run = scope.spawn(|| supervisor.run(self.workers));
             let taken = committed.flatten().try_for_each(&mut take);
             if taken.is_err() {
                 self.stop.store(true, Ordering::SeqCst);
             }
-            let ran = run.join().map_err(|_| anyhow::anyhow!("the supervisor panicked: this is a defect of haechi, please report it"))?;
+            let ran = run.join().map_err(|_| {
+                anyhow::anyhow!(
+                    "the supervisor panicked: this is a defect of haechi, please report it"
+                )
+            })?;
             taken?;
             Ok::<_, anyhow::Error>(ran?)
         });

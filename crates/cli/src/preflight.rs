@@ -24,7 +24,11 @@ pub(crate) struct Preflight {
 pub(crate) fn check(config: &Config, program: &Program) -> anyhow::Result<Preflight> {
     let admin = KafkaAdmin::open(&config.kafka, WAIT)?;
     let existing = admin.topics()?;
-    let wanted = topology::wanted(config, longest_span(program), u32::try_from(config::cores())?);
+    let wanted = topology::wanted(
+        config,
+        longest_span(program),
+        u32::try_from(config::cores())?,
+    );
     let plan = topology::plan(config, wanted, &existing, config.worker_count());
     for warning in &plan.warnings {
         warn!("{warning}");
@@ -32,26 +36,42 @@ pub(crate) fn check(config: &Config, program: &Program) -> anyhow::Result<Prefli
     if let Some(message) = missing(&plan) {
         anyhow::bail!(message);
     }
-    let exchange_partitions = program.aggregates().then(|| existing.get(&config.exchange_topic()).copied()).flatten();
-    Ok(Preflight { exchange_partitions: exchange_partitions.map(u32::try_from).transpose()? })
+    let exchange_partitions = program
+        .aggregates()
+        .then(|| existing.get(&config.exchange_topic()).copied())
+        .flatten();
+    Ok(Preflight {
+        exchange_partitions: exchange_partitions.map(u32::try_from).transpose()?,
+    })
 }
 
 /// The longest window of the rules; `None` when no rule aggregates.
 pub(crate) fn longest_span(program: &Program) -> Option<Duration> {
-    program.aggregates().then(|| Duration::from_nanos(program.aggregations.longest_span_ns().unsigned_abs()))
+    program
+        .aggregates()
+        .then(|| Duration::from_nanos(program.aggregations.longest_span_ns().unsigned_abs()))
 }
 
 fn missing(plan: &Plan) -> Option<String> {
     let mut lines = Vec::new();
     if !plan.missing_inputs.is_empty() {
-        lines.push(format!("input topic(s) {} do not exist: create them, or mend `inputs` in the configuration", quoted(plan.missing_inputs.iter())));
+        lines.push(format!(
+            "input topic(s) {} do not exist: create them, or mend `inputs` in the configuration",
+            quoted(plan.missing_inputs.iter())
+        ));
     }
     if !plan.missing.is_empty() {
-        lines.push(format!("topic(s) {} do not exist: create them with `haechi topics apply`", quoted(plan.missing.iter().map(|topic| &topic.name))));
+        lines.push(format!(
+            "topic(s) {} do not exist: create them with `haechi topics apply`",
+            quoted(plan.missing.iter().map(|topic| &topic.name))
+        ));
     }
     (!lines.is_empty()).then(|| lines.join("; "))
 }
 
 fn quoted<'a>(names: impl Iterator<Item = &'a String>) -> String {
-    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -20,17 +20,34 @@ pub(crate) fn summary(summary: &Summary, took: Duration) -> Vec<String> {
         megabytes / seconds
     )];
     let alerts: u64 = summary.alerts.iter().map(|(_, _, count)| count).sum();
-    lines.push(format!("alerts: {} from {} rule(s)", grouped(alerts), summary.alerts.len()));
+    lines.push(format!(
+        "alerts: {} from {} rule(s)",
+        grouped(alerts),
+        summary.alerts.len()
+    ));
     for (id, title, count) in summary.alerts.iter().take(NAMED_RULES) {
         lines.push(format!("{:>10}  {title} ({id})", grouped(*count)));
     }
     if summary.alerts.len() > NAMED_RULES {
-        let rest: u64 = summary.alerts.iter().skip(NAMED_RULES).map(|(_, _, count)| count).sum();
-        lines.push(format!("{:>10}  from {} more rule(s)", grouped(rest), summary.alerts.len() - NAMED_RULES));
+        let rest: u64 = summary
+            .alerts
+            .iter()
+            .skip(NAMED_RULES)
+            .map(|(_, _, count)| count)
+            .sum();
+        lines.push(format!(
+            "{:>10}  from {} more rule(s)",
+            grouped(rest),
+            summary.alerts.len() - NAMED_RULES
+        ));
     }
     lines.push(format!("rollup rows: {}", grouped(summary.rollup_rows)));
     lines.push(format!("dead letters: {}", grouped(summary.dead_letters)));
-    for (name, count) in [("late rows", summary.late), ("future times clamped", summary.clamped), ("events without a readable time", summary.untimed)] {
+    for (name, count) in [
+        ("late rows", summary.late),
+        ("future times clamped", summary.clamped),
+        ("events without a readable time", summary.untimed),
+    ] {
         if count > 0 {
             lines.push(format!("{name}: {}", grouped(count)));
         }
@@ -43,7 +60,7 @@ pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position) % 3 == 0 {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -57,10 +74,19 @@ pub(crate) fn dead_letter(output: &Output) -> Map<String, Value> {
     for (name, value) in &output.headers {
         let name = name.strip_prefix("haechi-").unwrap_or(name);
         let text = String::from_utf8_lossy(value).into_owned();
-        let number = matches!(name, "partition" | "offset").then(|| text.parse::<i64>().ok()).flatten();
-        record.insert(name.to_owned(), number.map_or(Value::String(text), Value::from));
+        let number = matches!(name, "partition" | "offset")
+            .then(|| text.parse::<i64>().ok())
+            .flatten();
+        record.insert(
+            name.to_owned(),
+            number.map_or(Value::String(text), Value::from),
+        );
     }
-    match output.payload.as_deref().map(|bytes| (bytes, std::str::from_utf8(bytes))) {
+    match output
+        .payload
+        .as_deref()
+        .map(|bytes| (bytes, std::str::from_utf8(bytes)))
+    {
         None => record.insert("payload".to_owned(), Value::Null),
         Some((_, Ok(text))) => record.insert("payload".to_owned(), Value::from(text)),
         Some((bytes, Err(_))) => {

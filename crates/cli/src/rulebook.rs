@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use haechi_engine::{CompileError, Program};
-use haechi_rules::{Diagnostic, Loaded, RuleSet, Severity};
+use haechi_rules::{Diagnostic, Loaded, Severity};
 
 /// Rules as they were loaded, and what there is to say about them.
 pub(crate) struct Rulebook {
@@ -25,7 +25,9 @@ pub(crate) struct Count {
 impl Rulebook {
     /// Loads files and folders. Broken rules become diagnostics, the rest is loaded.
     pub(crate) fn load(paths: &[PathBuf]) -> Self {
-        Self { loaded: haechi_rules::load(paths) }
+        Self {
+            loaded: haechi_rules::load(paths),
+        }
     }
 
     /// Rules that were loaded already.
@@ -46,13 +48,19 @@ impl Rulebook {
                 Err(error) => return Err(error),
             };
             let before = rules.correlations.len() + rules.rollups.len();
-            rules.correlations.retain(|rule| broken.iter().all(|error| error.rule != rule.header.id));
-            rules.rollups.retain(|rule| broken.iter().all(|error| error.rule != rule.header.id));
+            rules
+                .correlations
+                .retain(|rule| broken.iter().all(|error| error.rule != rule.header.id));
+            rules
+                .rollups
+                .retain(|rule| broken.iter().all(|error| error.rule != rule.header.id));
             let left = rules.correlations.len() + rules.rollups.len();
             if left == before {
                 return Err(CompileError::Aggregations(broken));
             }
-            self.loaded.diagnostics.extend(broken.into_iter().map(diagnostic));
+            self.loaded
+                .diagnostics
+                .extend(broken.into_iter().map(diagnostic));
         }
     }
 
@@ -67,17 +75,16 @@ impl Rulebook {
                 Severity::Warning => count.warnings += 1,
             }
             if warnings || diagnostic.severity == Severity::Error {
-                let source = self.loaded.sources.get(&diagnostic.file).map(|text| &**text);
+                let source = self
+                    .loaded
+                    .sources
+                    .get(&diagnostic.file)
+                    .map(|text| &**text);
                 // Nothing sensible is left to do when stderr is gone.
                 let _ = writeln!(out, "{}\n", diagnostic.render(source, colour));
             }
         }
         count
-    }
-
-    /// What was loaded.
-    pub(crate) fn rules(&self) -> &RuleSet {
-        &self.loaded.rules
     }
 }
 

@@ -40,35 +40,75 @@ pub(crate) struct Plan {
 /// The topics that `config` needs haechi to own. `longest_span` is the longest window of its rules; `None` when no
 /// rule aggregates, and then there is no exchange.
 pub(crate) fn wanted(config: &Config, longest_span: Option<Duration>, cores: u32) -> Vec<Wanted> {
-    let cores = i32::try_from(cores).unwrap_or(i32::MAX).max(LEAST_PARTITIONS);
-    let plain = |name: &str, role: &'static str| Wanted { name: name.to_owned(), role, partitions: cores, settings: BTreeMap::new() };
+    let cores = i32::try_from(cores)
+        .unwrap_or(i32::MAX)
+        .max(LEAST_PARTITIONS);
+    let plain = |name: &str, role: &'static str| Wanted {
+        name: name.to_owned(),
+        role,
+        partitions: cores,
+        settings: BTreeMap::new(),
+    };
     let outputs = &config.outputs;
     let mut dead_letters = plain(&outputs.dead_letters, "records that cannot be decoded");
     // The original bytes must fit, whatever the size of the bad record.
-    dead_letters.settings.insert("max.message.bytes", DEAD_LETTER_BYTES.to_string());
-    let mut topics = vec![plain(&outputs.alerts, "alerts"), plain(&outputs.rollups, "rollup rows"), dead_letters, plain(&outputs.late, "what came after its window had closed")];
+    dead_letters
+        .settings
+        .insert("max.message.bytes", DEAD_LETTER_BYTES.to_string());
+    let mut topics = vec![
+        plain(&outputs.alerts, "alerts"),
+        plain(&outputs.rollups, "rollup rows"),
+        dead_letters,
+        plain(&outputs.late, "what came after its window had closed"),
+    ];
     if let Some(span) = longest_span {
-        let partitions = config.exchange_partitions.map_or(cores, |partitions| i32::try_from(partitions).unwrap_or(i32::MAX));
-        let lateness = config.inputs.iter().map(|input| input.lateness).max().unwrap_or_default();
-        let retention = span.saturating_add(lateness).saturating_mul(RETENTION_FACTOR).max(LEAST_RETENTION);
+        let partitions = config.exchange_partitions.map_or(cores, |partitions| {
+            i32::try_from(partitions).unwrap_or(i32::MAX)
+        });
+        let lateness = config
+            .inputs
+            .iter()
+            .map(|input| input.lateness)
+            .max()
+            .unwrap_or_default();
+        let retention = span
+            .saturating_add(lateness)
+            .saturating_mul(RETENTION_FACTOR)
+            .max(LEAST_RETENTION);
         let settings = BTreeMap::from([
             // State is rebuilt from it, so it has to reach back to the beginning of every open window.
-            ("retention.ms", retention.as_millis().min(i64::MAX as u128).to_string()),
+            (
+                "retention.ms",
+                retention.as_millis().min(i64::MAX as u128).to_string(),
+            ),
             ("cleanup.policy", "delete".to_owned()),
         ]);
-        topics.push(Wanted { name: config.exchange_topic(), role: "between the two stages, internal", partitions, settings });
+        topics.push(Wanted {
+            name: config.exchange_topic(),
+            role: "between the two stages, internal",
+            partitions,
+            settings,
+        });
     }
     topics
 }
 
 /// Compares what is wanted with what exists (`topic → partitions`).
-pub(crate) fn plan(config: &Config, wanted: Vec<Wanted>, existing: &BTreeMap<String, i32>, workers: usize) -> Plan {
+pub(crate) fn plan(
+    config: &Config,
+    wanted: Vec<Wanted>,
+    existing: &BTreeMap<String, i32>,
+    workers: usize,
+) -> Plan {
     let mut plan = Plan::default();
     for topic in wanted {
         match existing.get(&topic.name) {
             None => plan.missing.push(topic),
             Some(&partitions) => {
-                if config.exchange_partitions.is_some() && topic.name == config.exchange_topic() && partitions != topic.partitions {
+                if config.exchange_partitions.is_some()
+                    && topic.name == config.exchange_topic()
+                    && partitions != topic.partitions
+                {
                     plan.warnings.push(format!(
                         "topic `{}` has {partitions} partitions, the configuration says {}: the topic's count counts; changing it needs a new `app`",
                         topic.name, topic.partitions
@@ -90,11 +130,19 @@ pub(crate) fn plan(config: &Config, wanted: Vec<Wanted>, existing: &BTreeMap<Str
     plan
 }
 
-fn input_topics<'a>(config: &Config, existing: &'a BTreeMap<String, i32>, plan: &mut Plan) -> BTreeSet<&'a str> {
+fn input_topics<'a>(
+    config: &Config,
+    existing: &'a BTreeMap<String, i32>,
+    plan: &mut Plan,
+) -> BTreeSet<&'a str> {
     let mut topics = BTreeSet::new();
     for input in &config.inputs {
         for filter in &input.topics {
-            let matching: Vec<&str> = existing.keys().map(String::as_str).filter(|topic| filter.matches(topic)).collect();
+            let matching: Vec<&str> = existing
+                .keys()
+                .map(String::as_str)
+                .filter(|topic| filter.matches(topic))
+                .collect();
             match filter {
                 TopicFilter::Name(name) if matching.is_empty() => plan.missing_inputs.push(name.to_string()),
                 TopicFilter::Pattern(pattern) if matching.is_empty() => plan.warnings.push(format!(
@@ -127,24 +175,54 @@ mod tests {
     fn the_exchange_outlives_the_longest_window() {
         let day = Duration::from_secs(24 * 3600);
         let topics = wanted(&config(""), Some(2 * day), 8);
-        let exchange = topics.iter().find(|topic| topic.name == "app-exchange").unwrap();
+        let exchange = topics
+            .iter()
+            .find(|topic| topic.name == "app-exchange")
+            .unwrap();
         assert_eq!(exchange.partitions, 8);
-        assert_eq!(exchange.settings["retention.ms"], ((2 * 24 + 1) * 3600 * 3 * 1000).to_string());
+        assert_eq!(
+            exchange.settings["retention.ms"],
+            ((2 * 24 + 1) * 3600 * 3 * 1000).to_string()
+        );
         let short = wanted(&config(""), Some(Duration::from_secs(60)), 8);
-        assert_eq!(short.last().unwrap().settings["retention.ms"], day.as_millis().to_string());
-        assert!(wanted(&config(""), None, 8).iter().all(|topic| topic.name != "app-exchange"));
+        assert_eq!(
+            short.last().unwrap().settings["retention.ms"],
+            day.as_millis().to_string()
+        );
+        assert!(
+            wanted(&config(""), None, 8)
+                .iter()
+                .all(|topic| topic.name != "app-exchange")
+        );
     }
 
     #[test]
     fn what_exists_is_left_alone_and_missing_inputs_are_named() {
         let config = config("exchange: {partitions: 4}");
-        let existing = BTreeMap::from([("app-alerts".to_owned(), 3), ("app-exchange".to_owned(), 2), ("other.x".to_owned(), 1)]);
-        let plan = plan(&config, wanted(&config, Some(Duration::from_secs(60)), 2), &existing, 3);
-        let missing: Vec<&str> = plan.missing.iter().map(|topic| topic.name.as_str()).collect();
+        let existing = BTreeMap::from([
+            ("app-alerts".to_owned(), 3),
+            ("app-exchange".to_owned(), 2),
+            ("other.x".to_owned(), 1),
+        ]);
+        let plan = plan(
+            &config,
+            wanted(&config, Some(Duration::from_secs(60)), 2),
+            &existing,
+            3,
+        );
+        let missing: Vec<&str> = plan
+            .missing
+            .iter()
+            .map(|topic| topic.name.as_str())
+            .collect();
         assert_eq!(missing, ["app-rollups", "app-dead-letters", "app-late"]);
         assert_eq!(plan.missing_inputs, ["logs"]);
         assert_eq!(plan.warnings.len(), 2, "{:?}", plan.warnings);
         assert!(plan.warnings[0].contains("app-exchange"));
-        assert!(plan.warnings[1].contains("2 worker(s)"), "{:?}", plan.warnings);
+        assert!(
+            plan.warnings[1].contains("2 worker(s)"),
+            "{:?}",
+            plan.warnings
+        );
     }
 }

@@ -19,7 +19,9 @@ impl Clock for SystemClock {
     fn now_ns(&self) -> i64 {
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+            .map_or(0, |since| {
+                i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+            })
     }
 
     fn instant(&self) -> Instant {

@@ -55,7 +55,10 @@ impl Emitter {
     /// For a run of `program`.
     #[must_use]
     pub fn new(program: &Arc<Program>, settings: &Arc<Settings>) -> Self {
-        let limits = alert::Limits { event_bytes: settings.limits.evidence_bytes, ..alert::Limits::default() };
+        let limits = alert::Limits {
+            event_bytes: settings.limits.evidence_bytes,
+            ..alert::Limits::default()
+        };
         Self {
             program: Arc::clone(program),
             settings: Arc::clone(settings),
@@ -70,15 +73,37 @@ impl Emitter {
     ///
     /// # Errors
     /// When the log does not take a message.
-    pub fn alerts(&mut self, records: &Records, batch: &DecodedBatch, hits: &Hits, log: &mut dyn Log) -> Result<usize, LogError> {
+    pub fn alerts(
+        &mut self,
+        records: &Records,
+        batch: &DecodedBatch,
+        hits: &Hits,
+        log: &mut dyn Log,
+    ) -> Result<usize, LogError> {
         let program = Arc::clone(&self.program);
-        let times = batch.batch.column_by_name("_time").and_then(|column| column.as_primitive_opt::<TimestampNanosecondType>());
+        let times = batch
+            .batch
+            .column_by_name("_time")
+            .and_then(|column| column.as_primitive_opt::<TimestampNanosecondType>());
         let mut sent = 0;
         for hit in &hits.hits {
-            let Some(rule) = program.rules.detections.get(hit.rule as usize).filter(|rule| rule.alerts) else { continue };
+            let Some(rule) = program
+                .rules
+                .detections
+                .get(hit.rule as usize)
+                .filter(|rule| rule.alerts)
+            else {
+                continue;
+            };
             let row = hit.row as usize;
-            let source_row = batch.source_row.get(row).map(|&source_row| source_row as usize);
-            let (Some(record), Some(times)) = (source_row.and_then(|row| records.get(row)), times) else { continue };
+            let source_row = batch
+                .source_row
+                .get(row)
+                .map(|&source_row| source_row as usize);
+            let (Some(record), Some(times)) = (source_row.and_then(|row| records.get(row)), times)
+            else {
+                continue;
+            };
             let evidence = [alert::Evidence {
                 at: coordinates(&records.at.topic, records.partition, record.offset),
                 time_ns: times.values().get(row).copied().unwrap_or_default(),
@@ -86,7 +111,10 @@ impl Emitter {
                 alerts: true,
                 raw: record.payload,
             }];
-            self.finding(&alert::Finding::detection(&rule.header, &rule.logsource, &evidence), log)?;
+            self.finding(
+                &alert::Finding::detection(&rule.header, &rule.logsource, &evidence),
+                log,
+            )?;
             sent += 1;
         }
         Ok(sent)
@@ -96,10 +124,18 @@ impl Emitter {
     ///
     /// # Errors
     /// When the log does not take a message.
-    pub fn dead_letters(&mut self, records: &Records, bad: &[BadRow], log: &mut dyn Log) -> Result<(), LogError> {
+    pub fn dead_letters(
+        &mut self,
+        records: &Records,
+        bad: &[BadRow],
+        log: &mut dyn Log,
+    ) -> Result<(), LogError> {
         for row in bad {
             if let Some(record) = records.get(row.source_row as usize) {
-                let at = TopicPartition { topic: Arc::clone(&records.at.topic), partition: records.partition };
+                let at = TopicPartition {
+                    topic: Arc::clone(&records.at.topic),
+                    partition: records.partition,
+                };
                 self.dead_letter(&at, &record, &row.reason, log)?;
             }
         }
@@ -110,7 +146,13 @@ impl Emitter {
     ///
     /// # Errors
     /// When the log does not take it.
-    pub fn dead_letter(&mut self, at: &TopicPartition, record: &Record<'_>, reason: &str, log: &mut dyn Log) -> Result<(), LogError> {
+    pub fn dead_letter(
+        &mut self,
+        at: &TopicPartition,
+        record: &Record<'_>,
+        reason: &str,
+        log: &mut dyn Log,
+    ) -> Result<(), LogError> {
         let (partition, offset) = (at.partition.to_string(), record.offset.to_string());
         let whole = record.payload.map_or(0, <[u8]>::len);
         let bytes = whole.to_string();
@@ -120,11 +162,19 @@ impl Emitter {
             (OFFSET_HEADER, offset.as_bytes()),
             (REASON_HEADER, reason.as_bytes()),
         ];
-        let payload = record.payload.map(|payload| payload.get(..self.most_dead_letter).unwrap_or(payload));
+        let payload = record
+            .payload
+            .map(|payload| payload.get(..self.most_dead_letter).unwrap_or(payload));
         if payload.is_some_and(|payload| payload.len() < whole) {
             headers.push((CUT_HEADER, bytes.as_bytes()));
         }
-        log.send(&Message { topic: &self.settings.outputs.dead_letters, partition: None, key: record.key, payload, headers: &headers })
+        log.send(&Message {
+            topic: &self.settings.outputs.dead_letters,
+            partition: None,
+            key: record.key,
+            payload,
+            headers: &headers,
+        })
     }
 
     /// Sends what stage 2 decided.
@@ -146,8 +196,20 @@ impl Emitter {
     ///
     /// # Errors
     /// When the log does not take it.
-    pub fn exchange(&self, topic: &str, partition: i32, record: &[u8], log: &mut dyn Log) -> Result<(), LogError> {
-        log.send(&Message { topic, partition: Some(partition), key: None, payload: Some(record), headers: &[] })
+    pub fn exchange(
+        &self,
+        topic: &str,
+        partition: i32,
+        record: &[u8],
+        log: &mut dyn Log,
+    ) -> Result<(), LogError> {
+        log.send(&Message {
+            topic,
+            partition: Some(partition),
+            key: None,
+            payload: Some(record),
+            headers: &[],
+        })
     }
 
     /// A topic refused a message for its size: what can be cut will be cut from now on.
@@ -156,21 +218,27 @@ impl Emitter {
     /// When nothing is left to cut: the topic's limit has to be raised.
     pub fn shrink(&mut self, topic: &str, error: &LogError) -> Result<(), WorkerError> {
         let limits = &mut self.renderer.limits;
-        if topic == self.settings.outputs.dead_letters && self.most_dead_letter > LEAST_DEAD_LETTER {
+        if topic == self.settings.outputs.dead_letters && self.most_dead_letter > LEAST_DEAD_LETTER
+        {
             self.most_dead_letter = (self.most_dead_letter / 2).min(CUT_DEAD_LETTER);
         } else if topic == self.settings.outputs.alerts && limits.event_bytes > LEAST_EVIDENCE {
             limits.event_bytes = (limits.event_bytes / 2).max(LEAST_EVIDENCE);
         } else if topic == self.settings.outputs.alerts && limits.events > 1 {
             limits.events /= 2;
         } else {
-            return Err(StageError::TooLarge(format!("{error}; raise max.message.bytes of topic `{topic}`")).into());
+            return Err(StageError::TooLarge(format!(
+                "{error}; raise max.message.bytes of topic `{topic}`"
+            ))
+            .into());
         }
         Ok(())
     }
 
     fn correlated(&mut self, found: &Correlated, log: &mut dyn Log) -> Result<(), LogError> {
         let program = Arc::clone(&self.program);
-        let Some(rule) = program.rules.correlations.get(found.rule) else { return Ok(()) };
+        let Some(rule) = program.rules.correlations.get(found.rule) else {
+            return Ok(());
+        };
         let evidence = |event: &Contribution| {
             let detection = program.rules.detections.get(event.rule as usize);
             (event.clone(), detection)
@@ -205,18 +273,36 @@ impl Emitter {
         self.key.clear();
         self.renderer.render(finding, &mut self.document);
         finding.key(&mut self.key);
-        self.send(&self.settings.outputs.alerts, finding.uid(), finding.time_ns, log)
+        self.send(
+            &self.settings.outputs.alerts,
+            finding.uid(),
+            finding.time_ns,
+            log,
+        )
     }
 
     fn rollup(&mut self, row: &RollupRow, log: &mut dyn Log) -> Result<(), LogError> {
         let program = Arc::clone(&self.program);
-        let Some(rule) = program.rules.rollups.get(row.rule) else { return Ok(()) };
-        let rollup = alert::Rollup { rule: &rule.header, start_ns: row.start_ns, end_ns: row.end_ns, group: &row.group, columns: &row.columns };
+        let Some(rule) = program.rules.rollups.get(row.rule) else {
+            return Ok(());
+        };
+        let rollup = alert::Rollup {
+            rule: &rule.header,
+            start_ns: row.start_ns,
+            end_ns: row.end_ns,
+            group: &row.group,
+            columns: &row.columns,
+        };
         self.document.clear();
         self.key.clear();
         rollup.render(&mut self.document);
         rollup.key(&mut self.key);
-        self.send(&self.settings.outputs.rollups, rollup.uid(), rollup.start_ns, log)
+        self.send(
+            &self.settings.outputs.rollups,
+            rollup.uid(),
+            rollup.start_ns,
+            log,
+        )
     }
 
     fn late(&mut self, late: &Late, log: &mut dyn Log) -> Result<(), LogError> {
@@ -225,15 +311,36 @@ impl Emitter {
         let (rule, subject) = match &late.what {
             LateKind::Event { rule, group, event } => {
                 let at = coordinates(&event.source.topic, event.source.partition, event.offset);
-                let Some(rule) = rules.correlations.get(*rule) else { return Ok(()) };
+                let Some(rule) = rules.correlations.get(*rule) else {
+                    return Ok(());
+                };
                 (&rule.header, alert::LateSubject::Event { at, group })
             }
-            LateKind::Partial { rule, group, end_ns, rows } => {
-                let Some(rule) = rules.rollups.get(*rule) else { return Ok(()) };
-                (&rule.header, alert::LateSubject::Rows { end_ns: *end_ns, group, rows: *rows })
+            LateKind::Partial {
+                rule,
+                group,
+                end_ns,
+                rows,
+            } => {
+                let Some(rule) = rules.rollups.get(*rule) else {
+                    return Ok(());
+                };
+                (
+                    &rule.header,
+                    alert::LateSubject::Rows {
+                        end_ns: *end_ns,
+                        group,
+                        rows: *rows,
+                    },
+                )
             }
         };
-        let late = alert::Late { rule, time_ns: late.time_ns, watermark_ns: late.watermark_ns, subject };
+        let late = alert::Late {
+            rule,
+            time_ns: late.time_ns,
+            watermark_ns: late.watermark_ns,
+            subject,
+        };
         self.document.clear();
         self.key.clear();
         late.render(&mut self.document);
@@ -242,13 +349,29 @@ impl Emitter {
     }
 
     /// Sends what is in the buffers.
-    fn send(&self, topic: &str, uid: alert::Uid, time_ns: i64, log: &mut dyn Log) -> Result<(), LogError> {
+    fn send(
+        &self,
+        topic: &str,
+        uid: alert::Uid,
+        time_ns: i64,
+        log: &mut dyn Log,
+    ) -> Result<(), LogError> {
         let (id, time) = (uid.encode(), time_ns.to_string());
         let headers: [(&str, &[u8]); 2] = [(ID_HEADER, &id), (TIME_HEADER, time.as_bytes())];
-        log.send(&Message { topic, partition: None, key: Some(&self.key), payload: Some(&self.document), headers: &headers })
+        log.send(&Message {
+            topic,
+            partition: None,
+            key: Some(&self.key),
+            payload: Some(&self.document),
+            headers: &headers,
+        })
     }
 }
 
 fn coordinates(source: &str, partition: i32, offset: i64) -> alert::Coordinates<'_> {
-    alert::Coordinates { source, partition, offset }
+    alert::Coordinates {
+        source,
+        partition,
+        offset,
+    }
 }

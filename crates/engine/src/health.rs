@@ -34,8 +34,16 @@ impl Health {
     /// For `workers` workers; one whose loop has not turned for `stuck_after` is unhealthy.
     #[must_use]
     pub fn new(workers: usize, stuck_after: Duration) -> Self {
-        let pulse = Pulse { last_turn: Instant::now(), assigned: false, restored: false, finished: false };
-        Self { pulses: Mutex::new(vec![pulse; workers]), stuck_after }
+        let pulse = Pulse {
+            last_turn: Instant::now(),
+            assigned: false,
+            restored: false,
+            finished: false,
+        };
+        Self {
+            pulses: Mutex::new(vec![pulse; workers]),
+            stuck_after,
+        }
     }
 
     /// A worker's loop has turned.
@@ -60,13 +68,20 @@ impl Health {
     #[must_use]
     pub fn stuck(&self) -> Vec<usize> {
         let pulses = self.lock();
-        pulses.iter().enumerate().filter(|(_, p)| p.last_turn.elapsed() > self.stuck_after).map(|(n, _)| n).collect()
+        pulses
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| p.last_turn.elapsed() > self.stuck_after)
+            .map(|(n, _)| n)
+            .collect()
     }
 
     /// Whether every worker has its assignment and has restored it.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.lock().iter().all(|pulse| pulse.assigned && pulse.restored)
+        self.lock()
+            .iter()
+            .all(|pulse| pulse.assigned && pulse.restored)
     }
 
     /// Whether every worker of a bounded run has nothing left to do.
@@ -77,6 +92,8 @@ impl Health {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Pulse>> {
         // A poisoned lock only means that another worker panicked between two plain stores: the data is whole.
-        self.pulses.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.pulses
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

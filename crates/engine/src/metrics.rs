@@ -9,14 +9,16 @@ use haechi_rules::RuleSet;
 use haechi_window::Outcome;
 use prometheus::core::Collector;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use crate::stage1::DecodedBatch;
 
 /// Buckets for seconds, from a millisecond to half a minute.
-const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+const SECONDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
+];
 
 /// All metrics of a process.
 pub struct Metrics {
@@ -56,7 +58,10 @@ struct Builder {
 }
 
 impl Builder {
-    fn add<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> prometheus::Result<C> {
+    fn add<C: Collector + Clone + 'static>(
+        &self,
+        made: prometheus::Result<C>,
+    ) -> prometheus::Result<C> {
         let collector = made?;
         self.registry.register(Box::new(collector.clone()))?;
         Ok(collector)
@@ -66,12 +71,19 @@ impl Builder {
         self.add(IntCounter::new(name, help))
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
         self.add(IntCounterVec::new(Opts::new(name, help), labels))
     }
 
     fn seconds(&self, name: &str, help: &str) -> prometheus::Result<Histogram> {
-        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec())))
+        self.add(Histogram::with_opts(
+            HistogramOpts::new(name, help).buckets(SECONDS.to_vec()),
+        ))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
@@ -85,14 +97,39 @@ impl Metrics {
     /// # Errors
     /// When a metric cannot be registered, which is a defect.
     pub fn new(rules: &RuleSet) -> Result<Arc<Self>, prometheus::Error> {
-        let b = Builder { registry: Registry::new() };
-        let rule_hits = b.counters("haechi_rule_hits_total", "events (detections), findings (correlations) or rows (rollups) per rule", &["rule", "kind"])?;
-        let per_rule = |kind: &'static str, ids: Vec<&str>| -> Vec<IntCounter> {
-            ids.into_iter().map(|id| rule_hits.with_label_values(&[id, kind])).collect()
+        let b = Builder {
+            registry: Registry::new(),
         };
-        let hits = per_rule("detection", rules.detections.iter().map(|rule| &*rule.header.id).collect());
-        let correlations = per_rule("correlation", rules.correlations.iter().map(|rule| &*rule.header.id).collect());
-        let rollup_rows = per_rule("rollup", rules.rollups.iter().map(|rule| &*rule.header.id).collect());
+        let rule_hits = b.counters(
+            "haechi_rule_hits_total",
+            "events (detections), findings (correlations) or rows (rollups) per rule",
+            &["rule", "kind"],
+        )?;
+        let per_rule = |kind: &'static str, ids: Vec<&str>| -> Vec<IntCounter> {
+            ids.into_iter()
+                .map(|id| rule_hits.with_label_values(&[id, kind]))
+                .collect()
+        };
+        let hits = per_rule(
+            "detection",
+            rules
+                .detections
+                .iter()
+                .map(|rule| &*rule.header.id)
+                .collect(),
+        );
+        let correlations = per_rule(
+            "correlation",
+            rules
+                .correlations
+                .iter()
+                .map(|rule| &*rule.header.id)
+                .collect(),
+        );
+        let rollup_rows = per_rule(
+            "rollup",
+            rules.rollups.iter().map(|rule| &*rule.header.id).collect(),
+        );
         Ok(Arc::new(Self {
             hits,
             correlations,
@@ -130,7 +167,10 @@ impl Metrics {
     /// A worker's handle.
     #[must_use]
     pub fn worker(self: &Arc<Self>, id: usize) -> WorkerMetrics {
-        WorkerMetrics { worker: id.to_string(), all: Arc::clone(self) }
+        WorkerMetrics {
+            worker: id.to_string(),
+            all: Arc::clone(self),
+        }
     }
 
     /// Everything in Prometheus' text format.
@@ -152,12 +192,22 @@ impl Metrics {
         let sum = |counters: &IntCounterVec| -> u64 {
             let families = counters.collect();
             let metrics = families.iter().flat_map(|family| family.get_metric());
-            metrics.map(|metric| metric.get_counter().get_value() as u64).sum()
+            metrics
+                .map(|metric| metric.get_counter().get_value() as u64)
+                .sum()
         };
         let headers = rules.detections.iter().map(|rule| &rule.header);
-        let detections = headers.zip(&self.hits).zip(rules.detections.iter().map(|rule| rule.alerts));
-        let detections = detections.filter(|(_, alerts)| *alerts).map(|(pair, _)| pair);
-        let correlations = rules.correlations.iter().map(|rule| &rule.header).zip(&self.correlations);
+        let detections = headers
+            .zip(&self.hits)
+            .zip(rules.detections.iter().map(|rule| rule.alerts));
+        let detections = detections
+            .filter(|(_, alerts)| *alerts)
+            .map(|(pair, _)| pair);
+        let correlations = rules
+            .correlations
+            .iter()
+            .map(|rule| &rule.header)
+            .zip(&self.correlations);
         let per_rule = detections.chain(correlations);
         let mut alerts: Vec<(String, String, u64)> = per_rule
             .map(|(header, count)| (header.id.to_string(), header.title.clone(), count.get()))
@@ -209,11 +259,19 @@ impl WorkerMetrics {
     pub fn detected(&self, records: &Records, batch: &DecodedBatch, hits: &Hits, took: Duration) {
         let all = &self.all;
         let topic = &[&*records.at.topic];
-        all.records.with_label_values(topic).inc_by(records.len() as u64);
-        all.bytes.with_label_values(topic).inc_by(records.bytes() as u64);
+        all.records
+            .with_label_values(topic)
+            .inc_by(records.len() as u64);
+        all.bytes
+            .with_label_values(topic)
+            .inc_by(records.bytes() as u64);
         all.batches.inc();
         all.batch_seconds.observe(took.as_secs_f64());
-        let counts = [(&all.dead_letters, batch.bad.len() as u64), (&all.clamped, batch.clamped), (&all.untimed, batch.untimed)];
+        let counts = [
+            (&all.dead_letters, batch.bad.len() as u64),
+            (&all.clamped, batch.clamped),
+            (&all.untimed, batch.untimed),
+        ];
         for (counter, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
             counter.with_label_values(topic).inc_by(count);
         }
@@ -267,7 +325,10 @@ impl WorkerMetrics {
     pub fn rebalanced(&self, sources: usize, exchange: usize) {
         self.all.rebalances.inc();
         for (stage, count) in [("source", sources), ("exchange", exchange)] {
-            self.all.assigned.with_label_values(&[&self.worker, stage]).set(i64::try_from(count).unwrap_or(i64::MAX));
+            self.all
+                .assigned
+                .with_label_values(&[&self.worker, stage])
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
@@ -280,35 +341,59 @@ impl WorkerMetrics {
     pub fn forget(&self, at: &TopicPartition) {
         let partition = at.partition.to_string();
         // An error here means that the gauge was never set.
-        let _ = self.all.lag.remove_label_values(&[&*at.topic, partition.as_str()]);
+        let _ = self
+            .all
+            .lag
+            .remove_label_values(&[&*at.topic, partition.as_str()]);
         for stage in ["source", "exchange"] {
-            let _ = self.all.watermark.remove_label_values(&[stage, &*at.topic, partition.as_str()]);
-            let _ = self.all.watermark_delay.remove_label_values(&[stage, &*at.topic, partition.as_str()]);
+            let _ =
+                self.all
+                    .watermark
+                    .remove_label_values(&[stage, &*at.topic, partition.as_str()]);
+            let _ = self.all.watermark_delay.remove_label_values(&[
+                stage,
+                &*at.topic,
+                partition.as_str(),
+            ]);
         }
     }
 
     /// Records not yet read.
     pub fn lag(&self, at: &TopicPartition, lag: i64) {
-        self.all.lag.with_label_values(&[&*at.topic, &at.partition.to_string()]).set(lag);
+        self.all
+            .lag
+            .with_label_values(&[&*at.topic, &at.partition.to_string()])
+            .set(lag);
     }
 
     /// How far event time has come.
     pub fn watermark(&self, stage: &str, at: &TopicPartition, watermark_ns: i64, now_ns: i64) {
         let labels = [stage, &*at.topic, &at.partition.to_string()];
-        self.all.watermark.with_label_values(&labels).set(watermark_ns as f64 / 1e9);
-        self.all.watermark_delay.with_label_values(&labels).set(now_ns.saturating_sub(watermark_ns).max(0) as f64 / 1e9);
+        self.all
+            .watermark
+            .with_label_values(&labels)
+            .set(watermark_ns as f64 / 1e9);
+        self.all
+            .watermark_delay
+            .with_label_values(&labels)
+            .set(now_ns.saturating_sub(watermark_ns).max(0) as f64 / 1e9);
     }
 
     /// Bytes held for open windows.
     pub fn state(&self, bytes: usize) {
-        self.all.state_bytes.with_label_values(&[&self.worker]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.all
+            .state_bytes
+            .with_label_values(&[&self.worker])
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 }
 
 /// Resident memory, where the system tells (Linux: `/proc/self/status`).
 fn resident_bytes() -> Option<i64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: i64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib * 1024)
 }

@@ -38,8 +38,13 @@ impl Program {
     pub fn compile(rules: RuleSet, inputs: &[Arc<str>]) -> Result<Self, CompileError> {
         let detections = detect::Plan::compile(&rules.detections)?;
         let tables = window::Tables::new(inputs.iter().cloned());
-        let aggregations = window::Plan::compile(&rules, &tables).map_err(CompileError::Aggregations)?;
-        let mut fields: BTreeSet<String> = detections.fields().iter().map(ToString::to_string).collect();
+        let aggregations =
+            window::Plan::compile(&rules, &tables).map_err(CompileError::Aggregations)?;
+        let mut fields: BTreeSet<String> = detections
+            .fields()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         fields.extend(aggregations.fields());
         Ok(Self {
             rules,

@@ -77,7 +77,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_record_bytes: 16 << 20, max_depth: 64, evidence_bytes: 64 << 10 }
+        Self {
+            max_record_bytes: 16 << 20,
+            max_depth: 64,
+            evidence_bytes: 64 << 10,
+        }
     }
 }
 

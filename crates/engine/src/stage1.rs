@@ -9,9 +9,12 @@ use std::sync::Arc;
 
 use haechi_decode::{Decoded, Decoder, DecoderSpec, Row, SpecError, Timestamp};
 use haechi_detect::{DetectError, Detector, Hits};
-use haechi_log::{Assignment, Records, Start, Topology, TopicPartition};
+use haechi_log::{Assignment, Records, Start, TopicPartition, Topology};
 use haechi_rules::Logsource;
-use haechi_window::{FrameError, Partials, Progress, RowOrigins, SourceClock, SourceId, SourceProgress, SourceState, WindowError};
+use haechi_window::{
+    FrameError, Partials, Progress, RowOrigins, SourceClock, SourceId, SourceProgress, SourceState,
+    WindowError,
+};
 
 use crate::program::Program;
 use crate::settings::{Input, Settings};
@@ -110,12 +113,17 @@ impl Stage1 {
         let topic = &assignment.at.topic;
         let of_topic = |input: &Arc<Input>| input.topics.iter().any(|filter| filter.matches(topic));
         let index = self.settings.inputs.iter().position(of_topic);
-        let Some((index, input)) = index.and_then(|index| Some((index, self.settings.inputs.get(index)?))) else {
+        let Some((index, input)) =
+            index.and_then(|index| Some((index, self.settings.inputs.get(index)?)))
+        else {
             // The group subscribes to what the inputs name, so this is a topic that two releases disagree about.
             tracing::warn!(partition = %assignment.at, "no input reads this topic: left alone");
             return Start::Latest;
         };
-        let source = SourceId { topic: Arc::clone(topic), partition: assignment.at.partition };
+        let source = SourceId {
+            topic: Arc::clone(topic),
+            partition: assignment.at.partition,
+        };
         let mut clock = SourceClock::new(source, input.lateness, input.idle_timeout, now_ns);
         let start = match &assignment.committed {
             Some(committed) => {
@@ -129,7 +137,10 @@ impl Stage1 {
             clock,
             start: input.start,
             position: None,
-            committed: assignment.committed.as_ref().map(|committed| committed.offset),
+            committed: assignment
+                .committed
+                .as_ref()
+                .map(|committed| committed.offset),
             spoken: None,
             moved: false,
         };
@@ -152,10 +163,23 @@ impl Stage1 {
     ///
     /// # Errors
     /// When the input cannot be decoded as declared.
-    pub fn decode(&mut self, records: &Records, now_ns: i64) -> Result<Option<DecodedBatch>, StageError> {
-        let Some(input) = self.partitions.get(&records.at).map(|partition| partition.input) else { return Ok(None) };
+    pub fn decode(
+        &mut self,
+        records: &Records,
+        now_ns: i64,
+    ) -> Result<Option<DecodedBatch>, StageError> {
+        let Some(input) = self
+            .partitions
+            .get(&records.at)
+            .map(|partition| partition.input)
+        else {
+            return Ok(None);
+        };
         let pipeline = self.pipeline(input)?;
-        let rows = records.iter().map(|record| Row { payload: record.payload, timestamp_ns: record.timestamp_ns });
+        let rows = records.iter().map(|record| Row {
+            payload: record.payload,
+            timestamp_ns: record.timestamp_ns,
+        });
         let decoded = pipeline.decoder.decode(rows, now_ns);
         pipeline.learn_classes();
         Ok(Some(DecodedBatch { input, decoded }))
@@ -166,7 +190,10 @@ impl Stage1 {
     /// # Errors
     /// When the batch is not shaped as the plan expects.
     pub fn detect(&mut self, batch: &DecodedBatch) -> Result<Hits, StageError> {
-        Ok(self.pipeline(batch.input)?.detector.detect(&batch.decoded.batch)?)
+        Ok(self
+            .pipeline(batch.input)?
+            .detector
+            .detect(&batch.decoded.batch)?)
     }
 
     /// Adds the batch and its hits to the partial aggregates.
@@ -183,9 +210,21 @@ impl Stage1 {
         if !self.program.aggregates() {
             return Ok(());
         }
-        let name = self.settings.inputs.get(batch.input).map_or("", |input| &input.name);
-        let offsets: Vec<i64> = batch.source_row.iter().filter_map(|&row| Some(records.get(row as usize)?.offset)).collect();
-        let origin = RowOrigins { topic: &records.at.topic, partition: records.partition, offsets: &offsets };
+        let name = self
+            .settings
+            .inputs
+            .get(batch.input)
+            .map_or("", |input| &input.name);
+        let offsets: Vec<i64> = batch
+            .source_row
+            .iter()
+            .filter_map(|&row| Some(records.get(row as usize)?.offset))
+            .collect();
+        let origin = RowOrigins {
+            topic: &records.at.topic,
+            partition: records.partition,
+            offsets: &offsets,
+        };
         let hits: Vec<(u32, u32)> = hits.hits.iter().map(|hit| (hit.rule, hit.row)).collect();
         let pipeline = self.pipelines.get(&batch.input);
         let classes = pipeline.map_or(&[][..], |pipeline| &pipeline.classes);
@@ -232,7 +271,11 @@ impl Stage1 {
                 partition.moved = false;
             }
         }
-        Progress { roster: self.topology.topics.clone(), sources, announce }
+        Progress {
+            roster: self.topology.topics.clone(),
+            sources,
+            announce,
+        }
     }
 
     /// Whether a partition has something to say that cannot wait for the heartbeat.
@@ -240,14 +283,19 @@ impl Stage1 {
     pub fn has_news(&self) -> bool {
         self.program.aggregates()
             && self.partitions.values().any(|partition| {
-                partition.spoken.as_ref().is_none_or(|spoken| spoken.state != partition.clock.state())
+                partition
+                    .spoken
+                    .as_ref()
+                    .is_none_or(|spoken| spoken.state != partition.clock.state())
             })
     }
 
     /// How far each partition has been read and, as metadata, how far event time has come in it.
     pub fn offsets(&self) -> impl Iterator<Item = (TopicPartition, i64, String)> + '_ {
         self.partitions.iter().filter_map(|(at, partition)| {
-            let position = partition.position.filter(|&position| partition.committed != Some(position))?;
+            let position = partition
+                .position
+                .filter(|&position| partition.committed != Some(position))?;
             Some((at.clone(), position, partition.clock.metadata()))
         })
     }
@@ -266,7 +314,10 @@ impl Stage1 {
             partition.position = None;
             partition.spoken = None;
             partition.clock.rewind();
-            (at.clone(), partition.committed.map_or(partition.start, Start::At))
+            (
+                at.clone(),
+                partition.committed.map_or(partition.start, Start::At),
+            )
         };
         self.partitions.iter_mut().map(rewind).collect()
     }
@@ -276,14 +327,19 @@ impl Stage1 {
     pub fn is_finished(&self) -> bool {
         let aggregates = self.program.aggregates();
         self.partitions.values().all(|partition| {
-            let said = partition.spoken.as_ref().is_some_and(|spoken| spoken.state == SourceState::Ended);
+            let said = partition
+                .spoken
+                .as_ref()
+                .is_some_and(|spoken| spoken.state == SourceState::Ended);
             partition.clock.state() == SourceState::Ended && (said || !aggregates)
         })
     }
 
     /// Event time of each partition, nanoseconds; those not yet known are left out.
     pub fn watermarks(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
-        self.partitions.iter().filter_map(|(at, partition)| Some((at, partition.clock.watermark_ns()?)))
+        self.partitions
+            .iter()
+            .filter_map(|(at, partition)| Some((at, partition.clock.watermark_ns()?)))
     }
 
     /// How many partitions are owned.
@@ -302,7 +358,11 @@ impl Stage1 {
         match self.pipelines.entry(input) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
-                let declared = self.settings.inputs.get(input).ok_or(StageError::UnknownInput(input))?;
+                let declared = self
+                    .settings
+                    .inputs
+                    .get(input)
+                    .ok_or(StageError::UnknownInput(input))?;
                 Ok(entry.insert(Pipeline::new(declared, &self.program, &self.settings)?))
             }
         }
@@ -314,7 +374,8 @@ impl SourcePartition {
     fn has_said(&self, progress: &SourceProgress) -> bool {
         self.spoken.as_ref().is_some_and(|spoken| {
             spoken.state == progress.state
-                && (spoken.watermark_ns == progress.watermark_ns || progress.state == SourceState::Idle)
+                && (spoken.watermark_ns == progress.watermark_ns
+                    || progress.state == SourceState::Idle)
         })
     }
 }
@@ -334,16 +395,25 @@ impl Pipeline {
             max_record_bytes: settings.limits.max_record_bytes,
             max_depth: settings.limits.max_depth,
         };
-        let decoder = Decoder::new(spec)
-            .map_err(|error| StageError::Input { input: Arc::clone(&input.name), error })?;
-        Ok(Self { decoder, detector: Detector::new(Arc::clone(&program.detections)), classes: Vec::new() })
+        let decoder = Decoder::new(spec).map_err(|error| StageError::Input {
+            input: Arc::clone(&input.name),
+            error,
+        })?;
+        Ok(Self {
+            decoder,
+            detector: Detector::new(Arc::clone(&program.detections)),
+            classes: Vec::new(),
+        })
     }
 
     /// The decoder has met new kinds of events: the detector learns which rules apply to them.
     fn learn_classes(&mut self) {
         let known = self.decoder.classes();
         if known.len() > self.classes.len() {
-            let new = known.iter().skip(self.classes.len()).map(|class| translate(class));
+            let new = known
+                .iter()
+                .skip(self.classes.len())
+                .map(|class| translate(class));
             self.classes.extend(new);
             self.detector.bind_classes(&self.classes);
         }

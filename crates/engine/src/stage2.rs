@@ -30,7 +30,12 @@ struct ExchangePartition {
 impl ExchangePartition {
     fn new(plan: &Arc<Plan>, at: &TopicPartition, committed: i64) -> Self {
         let partition = u32::try_from(at.partition).unwrap_or(0);
-        Self { merger: Merger::new(Arc::clone(plan), partition), committed, position: 0, caught_up: false }
+        Self {
+            merger: Merger::new(Arc::clone(plan), partition),
+            committed,
+            position: 0,
+            caught_up: false,
+        }
     }
 }
 
@@ -47,12 +52,18 @@ impl Stage2 {
     /// Owning nothing yet.
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
-        Self { plan, partitions: BTreeMap::new() }
+        Self {
+            plan,
+            partitions: BTreeMap::new(),
+        }
     }
 
     /// Takes a partition over; answers where to begin reading.
     pub fn open(&mut self, assignment: &Assignment) -> Start {
-        let committed = assignment.committed.as_ref().map_or(0, |committed| committed.offset);
+        let committed = assignment
+            .committed
+            .as_ref()
+            .map_or(0, |committed| committed.offset);
         let partition = ExchangePartition::new(&self.plan, &assignment.at, committed);
         self.partitions.insert(assignment.at.clone(), partition);
         Start::Earliest
@@ -67,17 +78,32 @@ impl Stage2 {
     ///
     /// # Errors
     /// When the record was written by a newer release, or the merger cannot go on: reading it again would not help.
-    pub fn apply(&mut self, at: &TopicPartition, offset: i64, payload: &[u8]) -> Result<Merged, StageError> {
-        let Some(partition) = self.partitions.get_mut(at) else { return Ok(Merged::default()) };
+    pub fn apply(
+        &mut self,
+        at: &TopicPartition,
+        offset: i64,
+        payload: &[u8],
+    ) -> Result<Merged, StageError> {
+        let Some(partition) = self.partitions.get_mut(at) else {
+            return Ok(Merged::default());
+        };
         let silent = offset < partition.committed;
         match partition.merger.apply(payload) {
             Ok(_) if silent => Ok(Merged::default()),
-            Ok(outcomes) => Ok(Merged { outcomes, refused: None }),
+            Ok(outcomes) => Ok(Merged {
+                outcomes,
+                refused: None,
+            }),
             Err(FrameError::Corrupt(_)) if silent => Ok(Merged::default()),
-            Err(error @ FrameError::Corrupt(_)) => {
-                Ok(Merged { outcomes: Vec::new(), refused: Some(error.to_string()) })
-            }
-            Err(error) => Err(StageError::Exchange { at: at.clone(), offset, error }),
+            Err(error @ FrameError::Corrupt(_)) => Ok(Merged {
+                outcomes: Vec::new(),
+                refused: Some(error.to_string()),
+            }),
+            Err(error) => Err(StageError::Exchange {
+                at: at.clone(),
+                offset,
+                error,
+            }),
         }
     }
 
@@ -99,7 +125,10 @@ impl Stage2 {
 
     /// How far each partition has been read, where that is further than what is committed.
     pub fn offsets(&self) -> impl Iterator<Item = (TopicPartition, i64, String)> + '_ {
-        let moved = self.partitions.iter().filter(|(_, partition)| partition.position > partition.committed);
+        let moved = self
+            .partitions
+            .iter()
+            .filter(|(_, partition)| partition.position > partition.committed);
         moved.map(|(at, partition)| (at.clone(), partition.position, String::new()))
     }
 
@@ -115,30 +144,42 @@ impl Stage2 {
         for (at, partition) in &mut self.partitions {
             *partition = ExchangePartition::new(&self.plan, at, partition.committed);
         }
-        self.partitions.keys().map(|at| (at.clone(), Start::Earliest)).collect()
+        self.partitions
+            .keys()
+            .map(|at| (at.clone(), Start::Earliest))
+            .collect()
     }
 
     /// Whether every partition has been replayed up to what was committed.
     #[must_use]
     pub fn is_restored(&self) -> bool {
-        self.partitions.values().all(|partition| partition.caught_up || partition.position >= partition.committed)
+        self.partitions
+            .values()
+            .all(|partition| partition.caught_up || partition.position >= partition.committed)
     }
 
     /// Whether every source of every partition has ended (bounded runs).
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.partitions.values().all(|partition| partition.merger.is_finished())
+        self.partitions
+            .values()
+            .all(|partition| partition.merger.is_finished())
     }
 
     /// Event time of each partition, nanoseconds; those not yet known are left out.
     pub fn watermarks(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
-        self.partitions.iter().filter_map(|(at, partition)| Some((at, partition.merger.watermark_ns()?)))
+        self.partitions
+            .iter()
+            .filter_map(|(at, partition)| Some((at, partition.merger.watermark_ns()?)))
     }
 
     /// Bytes of state held for open windows.
     #[must_use]
     pub fn state_bytes(&self) -> usize {
-        self.partitions.values().map(|partition| partition.merger.state_bytes()).sum()
+        self.partitions
+            .values()
+            .map(|partition| partition.merger.state_bytes())
+            .sum()
     }
 
     /// How many partitions are owned.

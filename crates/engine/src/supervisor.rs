@@ -38,7 +38,9 @@ pub enum RunError {
         error: WorkerError,
     },
     /// A worker panicked again and again.
-    #[error("worker {worker} panicked {MOST_PANICS} times: {message}; this is a defect of haechi, please report it")]
+    #[error(
+        "worker {worker} panicked {MOST_PANICS} times: {message}; this is a defect of haechi, please report it"
+    )]
     Panicked {
         /// Its number.
         worker: usize,
@@ -61,8 +63,18 @@ pub struct Supervisor {
 impl Supervisor {
     /// `open` is called once per worker, and again when its handle was fenced off; `stop` ends the run when set.
     #[must_use]
-    pub fn new(shared: Shared, metrics: Arc<Metrics>, open: OpenLog, stop: Arc<AtomicBool>) -> Self {
-        Self { shared, metrics, open, stop }
+    pub fn new(
+        shared: Shared,
+        metrics: Arc<Metrics>,
+        open: OpenLog,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            shared,
+            metrics,
+            open,
+            stop,
+        }
     }
 
     /// Runs `workers` workers until told to stop or, in a bounded run, until nothing is left to do.
@@ -75,13 +87,20 @@ impl Supervisor {
             let mut threads = Vec::with_capacity(workers);
             for id in 0..workers {
                 let first_error = &first_error;
-                threads.push(thread::Builder::new().name(format!("worker-{id}")).spawn_scoped(scope, move || {
-                    if let Err(error) = self.live(id) {
-                        error!(worker = id, %error, "worker cannot go on: stopping all");
-                        first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                        self.stop.store(true, Ordering::SeqCst);
-                    }
-                })?);
+                threads.push(
+                    thread::Builder::new()
+                        .name(format!("worker-{id}"))
+                        .spawn_scoped(scope, move || {
+                            if let Err(error) = self.live(id) {
+                                error!(worker = id, %error, "worker cannot go on: stopping all");
+                                first_error
+                                    .lock()
+                                    .unwrap_or_else(PoisonError::into_inner)
+                                    .get_or_insert(error);
+                                self.stop.store(true, Ordering::SeqCst);
+                            }
+                        })?,
+                );
             }
             while threads.iter().any(|thread| !thread.is_finished()) {
                 if self.shared.settings.run == Run::UntilEnd && self.shared.health.finished() {
@@ -91,7 +110,10 @@ impl Supervisor {
             }
             Ok(())
         })?;
-        first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+        first_error
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .map_or(Ok(()), Err)
     }
 
     /// One worker's life, over as many handles as it takes.
@@ -111,9 +133,15 @@ impl Supervisor {
                     panics += 1;
                     self.metrics.panics.inc();
                     let message = panic_message(panic.as_ref());
-                    error!(worker = id, message, "worker panicked: its uncommitted work is dropped and read again");
+                    error!(
+                        worker = id,
+                        message, "worker panicked: its uncommitted work is dropped and read again"
+                    );
                     if panics >= MOST_PANICS {
-                        return Err(RunError::Panicked { worker: id, message });
+                        return Err(RunError::Panicked {
+                            worker: id,
+                            message,
+                        });
                     }
                 }
             }
@@ -136,5 +164,6 @@ impl Supervisor {
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
 }

@@ -73,7 +73,11 @@ impl Worker {
     /// Worker number `id` over `log`, owning nothing yet: the group will assign it its partitions.
     #[must_use]
     pub fn new(id: usize, shared: Shared, log: Box<dyn Log>, metrics: WorkerMetrics) -> Self {
-        let partitions = shared.settings.exchange.as_ref().map_or(1, |exchange| exchange.partitions);
+        let partitions = shared
+            .settings
+            .exchange
+            .as_ref()
+            .map_or(1, |exchange| exchange.partitions);
         Self {
             id,
             stage1: Stage1::new(&shared),
@@ -103,7 +107,10 @@ impl Worker {
                 self.recover(error)?;
             }
         }
-        info!(worker = self.id, "stopping: committing what is done and leaving the group");
+        info!(
+            worker = self.id,
+            "stopping: committing what is done and leaving the group"
+        );
         if let Err(error) = self.commit() {
             warn!(worker = self.id, %error, "the last commit failed: the next owner reads its records again");
             self.log.abort()?;
@@ -134,13 +141,20 @@ impl Worker {
     fn detect(&mut self, records: &Records) -> Result<(), WorkerError> {
         let started = Instant::now();
         let now = self.shared.clock.now_ns();
-        let Some(decoded) = self.stage1.decode(records, now)? else { return Ok(()) };
-        self.emitter.dead_letters(records, &decoded.bad, self.log.as_mut())?;
+        let Some(decoded) = self.stage1.decode(records, now)? else {
+            return Ok(());
+        };
+        self.emitter
+            .dead_letters(records, &decoded.bad, self.log.as_mut())?;
         let hits = self.stage1.detect(&decoded)?;
-        let alerts = self.emitter.alerts(records, &decoded, &hits, self.log.as_mut())?;
-        self.stage1.aggregate(records, &decoded, &hits, &mut self.partials)?;
+        let alerts = self
+            .emitter
+            .alerts(records, &decoded, &hits, self.log.as_mut())?;
+        self.stage1
+            .aggregate(records, &decoded, &hits, &mut self.partials)?;
         self.stage1.advance(records, &decoded, now);
-        self.metrics.detected(records, &decoded, &hits, started.elapsed());
+        self.metrics
+            .detected(records, &decoded, &hits, started.elapsed());
         self.metrics.alerted(alerts);
         self.dirty = true;
         Ok(())
@@ -150,10 +164,13 @@ impl Worker {
     /// rebuild the state; what came of them was committed by whoever read them first.
     fn merge(&mut self, records: &Records) -> Result<(), WorkerError> {
         for record in records.iter() {
-            let Some(payload) = record.payload else { continue };
+            let Some(payload) = record.payload else {
+                continue;
+            };
             let merged = self.stage2.apply(&records.at, record.offset, payload)?;
             if let Some(reason) = merged.refused {
-                self.emitter.dead_letter(&records.at, &record, &reason, self.log.as_mut())?;
+                self.emitter
+                    .dead_letter(&records.at, &record, &reason, self.log.as_mut())?;
             }
             self.emitter.outcomes(&merged.outcomes, self.log.as_mut())?;
             self.metrics.merged(&merged.outcomes);
@@ -173,7 +190,8 @@ impl Worker {
             for (partition, record) in self.partials.drain(&progress).map_err(StageError::from)? {
                 self.metrics.exchanged(record.len());
                 let partition = i32::try_from(partition).unwrap_or(i32::MAX);
-                self.emitter.exchange(&exchange.topic, partition, &record, self.log.as_mut())?;
+                self.emitter
+                    .exchange(&exchange.topic, partition, &record, self.log.as_mut())?;
             }
             if progress.announce {
                 self.last_announcement = Some(self.shared.clock.instant());
@@ -216,14 +234,19 @@ impl Worker {
         self.stage1.set_topology(self.log.topology()?);
         self.assigned = true;
         self.last_announcement = None;
-        self.metrics.rebalanced(self.stage1.len(), self.stage2.len());
+        self.metrics
+            .rebalanced(self.stage1.len(), self.stage2.len());
         Ok(())
     }
 
     /// The group takes partitions back: commit what was done for them while they are still ours, then let go.
     fn hand_over(&mut self, partitions: &[TopicPartition], lost: bool) -> Result<(), WorkerError> {
         if lost {
-            warn!(worker = self.id, count = partitions.len(), "lost partitions: their uncommitted work is dropped, the new owner redoes it");
+            warn!(
+                worker = self.id,
+                count = partitions.len(),
+                "lost partitions: their uncommitted work is dropped, the new owner redoes it"
+            );
             self.drop_uncommitted(partitions)?;
         } else if let Err(error) = self.commit() {
             warn!(worker = self.id, %error, "could not commit before handing over: the new owner redoes the work");
@@ -232,17 +255,24 @@ impl Worker {
         for at in partitions {
             info!(worker = self.id, partition = %at, "handed over");
             self.metrics.forget(at);
-            if self.is_exchange(at) { self.stage2.close(at) } else { self.stage1.close(at) }
+            if self.is_exchange(at) {
+                self.stage2.close(at)
+            } else {
+                self.stage1.close(at)
+            }
         }
         self.log.release(partitions)?;
-        self.metrics.rebalanced(self.stage1.len(), self.stage2.len());
+        self.metrics
+            .rebalanced(self.stage1.len(), self.stage2.len());
         Ok(())
     }
 
     /// After a failed turn: nothing of it was committed, so drop it all and read it again; a handle that the group or
     /// the broker has fenced off cannot do that, and is given up.
     fn recover(&mut self, error: WorkerError) -> Result<(), WorkerError> {
-        let WorkerError::Log(error) = error else { return Err(error) };
+        let WorkerError::Log(error) = error else {
+            return Err(error);
+        };
         if error.kind() != Kind::Retriable {
             return Err(error.into());
         }
@@ -277,7 +307,8 @@ impl Worker {
             return Ok(());
         }
         let bounded = self.shared.settings.run == Run::UntilEnd;
-        self.stage1.caught_up(at, offset, bounded, self.shared.clock.now_ns());
+        self.stage1
+            .caught_up(at, offset, bounded, self.shared.clock.now_ns());
         if bounded {
             self.log.pause(std::slice::from_ref(at))?;
         }
@@ -285,7 +316,11 @@ impl Worker {
     }
 
     fn is_exchange(&self, at: &TopicPartition) -> bool {
-        self.shared.settings.exchange.as_ref().is_some_and(|exchange| exchange.topic == at.topic)
+        self.shared
+            .settings
+            .exchange
+            .as_ref()
+            .is_some_and(|exchange| exchange.topic == at.topic)
     }
 
     /// How long until a commit is due: with uncommitted work the commit interval, else the heartbeat.
@@ -299,7 +334,8 @@ impl Worker {
         if settings.exchange.is_none() || self.stage1.is_empty() {
             return LONGEST_POLL;
         }
-        self.last_announcement.map_or(Duration::ZERO, |last| due(last, settings.heartbeat))
+        self.last_announcement
+            .map_or(Duration::ZERO, |last| due(last, settings.heartbeat))
     }
 
     /// Waits while still telling the world that the loop turns.
@@ -312,7 +348,10 @@ impl Worker {
         Vitals {
             assigned: self.assigned,
             restored: self.stage2.is_restored(),
-            finished: self.assigned && !self.dirty && self.stage1.is_finished() && self.stage2.is_finished(),
+            finished: self.assigned
+                && !self.dirty
+                && self.stage1.is_finished()
+                && self.stage2.is_finished(),
         }
     }
 

@@ -33,30 +33,55 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         return super::demo_kafka::run(args, broker);
     }
     let mut book = Rulebook::from_loaded(shipped::rules(&args.rules));
-    let inputs: Vec<Arc<Input>> = SourceKind::ALL.into_iter().map(|source| Ok(Arc::new(input(source, "")?))).collect::<anyhow::Result<_>>()?;
+    let inputs: Vec<Arc<Input>> = SourceKind::ALL
+        .into_iter()
+        .map(|source| Ok(Arc::new(input(source, "")?)))
+        .collect::<anyhow::Result<_>>()?;
     let names: Vec<Arc<str>> = inputs.iter().map(|input| Arc::clone(&input.name)).collect();
     let program = book.compile(&names)?;
-    anyhow::ensure!(book.report(false).errors == 0, "the rules of the demo have errors");
-    introduce(&format!("{} rules on {} generated events with attacks in them, in this process", program.rules.detections.len() + program.rules.correlations.len(), report::grouped(args.events)));
+    anyhow::ensure!(
+        book.report(false).errors == 0,
+        "the rules of the demo have errors"
+    );
+    introduce(&format!(
+        "{} rules on {} generated events with attacks in them, in this process",
+        program.rules.detections.len() + program.rules.correlations.len(),
+        report::grouped(args.events)
+    ));
 
     let workers = args.jobs.get();
     let log = EmbeddedLog::new(EmbeddedConfig {
         workers,
         exchange: local::EXCHANGE.to_owned(),
-        exchange_partitions: if program.aggregates() { i32::try_from(workers)? } else { 0 },
+        exchange_partitions: if program.aggregates() {
+            i32::try_from(workers)?
+        } else {
+            0
+        },
         ..EmbeddedConfig::default()
     })?;
     let mut topics = BTreeMap::new();
     for source in SourceKind::ALL {
         topics.insert(source, log.add_topic(source.name(), 1)?);
     }
-    let run = LocalRun { program, inputs, log, workers, schema: Schema::Brief, stop: stop::on_signals()? };
+    let run = LocalRun {
+        program,
+        inputs,
+        log,
+        workers,
+        schema: Schema::Brief,
+        stop: stop::on_signals()?,
+    };
     let started = Instant::now();
     let (seed, events) = (args.seed, args.events);
-    let writer = thread::Builder::new().name("generator".to_owned()).spawn(move || fill(seed, events, topics))?;
+    let writer = thread::Builder::new()
+        .name("generator".to_owned())
+        .spawn(move || fill(seed, events, topics))?;
     let mut screen = Screen::new();
     let summary = run.run(|output| screen.take(&output))?;
-    let truth = writer.join().map_err(|_| anyhow::anyhow!("the generator panicked: this is a defect of haechi, please report it"))?;
+    let truth = writer.join().map_err(|_| {
+        anyhow::anyhow!("the generator panicked: this is a defect of haechi, please report it")
+    })?;
     screen.finish(&truth, &report::summary(&summary, started.elapsed()))
 }
 
@@ -66,9 +91,15 @@ pub(super) fn input(source: SourceKind, prefix: &str) -> anyhow::Result<Input> {
     let owned = |part: Option<&str>| part.map(ToOwned::to_owned);
     Ok(Input {
         name: source.name().into(),
-        topics: vec![TopicFilter::Name(format!("{prefix}{}", source.name()).into())],
+        topics: vec![TopicFilter::Name(
+            format!("{prefix}{}", source.name()).into(),
+        )],
         format: Format::from_str(source.format()).map_err(|error| anyhow::anyhow!("{error}"))?,
-        logsource: Logsource { product: owned(product), category: owned(category), service: owned(service) },
+        logsource: Logsource {
+            product: owned(product),
+            category: owned(category),
+            service: owned(service),
+        },
         timestamp: Some(source.timestamp_field().to_owned()),
         lateness: Duration::from_nanos(MAX_DISORDER_NS.unsigned_abs()),
         idle_timeout: Duration::from_secs(30),
@@ -79,9 +110,16 @@ pub(super) fn input(source: SourceKind, prefix: &str) -> anyhow::Result<Input> {
 
 /// The stream of the demo: its last event is of about now.
 pub(super) fn generator(seed: u64, events: u64) -> Generator {
-    let length_ns = i64::try_from(events.saturating_mul(1_000_000_000) / RATE.get()).unwrap_or(i64::MAX);
+    let length_ns =
+        i64::try_from(events.saturating_mul(1_000_000_000) / RATE.get()).unwrap_or(i64::MAX);
     let start_ns = SystemClock.now_ns().saturating_sub(length_ns);
-    Generator::new(GeneratorConfig { seed, start_ns, events_per_second: RATE, sources: Vec::new(), attack_every: ATTACK_EVERY })
+    Generator::new(GeneratorConfig {
+        seed,
+        start_ns,
+        events_per_second: RATE,
+        sources: Vec::new(),
+        attack_every: ATTACK_EVERY,
+    })
 }
 
 /// Writes the stream into the embedded log; answers what was hidden in it.
@@ -92,7 +130,9 @@ fn fill(seed: u64, events: u64, topics: BTreeMap<SourceKind, MemoryTopic>) -> Ve
         event.clear();
         let emitted = generator.next(&mut event);
         truth.extend(emitted.truth);
-        let pushed = topics.get(&emitted.source).map(|topic| topic.push(0, Some(emitted.time_ns), None, Some(&event)));
+        let pushed = topics
+            .get(&emitted.source)
+            .map(|topic| topic.push(0, Some(emitted.time_ns), None, Some(&event)));
         if !matches!(pushed, Some(Ok(()))) {
             // Nobody reads any more: the run was stopped.
             break;
@@ -137,13 +177,19 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new() -> Self {
-        Self { colour: std::io::stdout().is_terminal(), found: BTreeMap::new(), rollups: 0 }
+        Self {
+            colour: std::io::stdout().is_terminal(),
+            found: BTreeMap::new(),
+            rollups: 0,
+        }
     }
 
     /// Shows one committed output.
     pub(super) fn take(&mut self, output: &Output) -> anyhow::Result<()> {
         match (&*output.topic, &output.payload) {
-            (topic, Some(payload)) if topic.ends_with("alerts") => self.alert(serde_json::from_slice(payload)?),
+            (topic, Some(payload)) if topic.ends_with("alerts") => {
+                self.alert(serde_json::from_slice(payload)?)
+            }
             (topic, _) if topic.ends_with("rollups") => self.rollups += 1,
             _ => {}
         }
@@ -152,12 +198,21 @@ impl Screen {
 
     fn alert(&mut self, alert: Alert) {
         let group = alert.group.unwrap_or_default();
-        let group: Vec<String> = group.iter().map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or("null"))).collect();
+        let group: Vec<String> = group
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or("null")))
+            .collect();
         let at = match (&alert.source, alert.partition, alert.offset) {
-            (Some(source), Some(partition), Some(offset)) => format!("{source}/{partition}@{offset}"),
+            (Some(source), Some(partition), Some(offset)) => {
+                format!("{source}/{partition}@{offset}")
+            }
             _ => String::new(),
         };
-        let what = if alert.count > 1 { format!("{} × {}", group.join(" "), alert.count) } else { at };
+        let what = if alert.count > 1 {
+            format!("{} × {}", group.join(" "), alert.count)
+        } else {
+            at
+        };
         let level = match (self.colour, alert.level.as_str()) {
             (true, "critical" | "high") => format!("\x1b[31m{:<8}\x1b[0m", alert.level),
             (true, "medium") => format!("\x1b[33m{:<8}\x1b[0m", alert.level),
@@ -165,7 +220,11 @@ impl Screen {
         };
         let time: String = alert.time.chars().take(19).collect();
         // When stdout is gone (`haechi demo | head`) the run still ends with its account.
-        let _ = writeln!(std::io::stdout(), "{time}  {level} {:<48} {what}", alert.title);
+        let _ = writeln!(
+            std::io::stdout(),
+            "{time}  {level} {:<48} {what}",
+            alert.title
+        );
         let mut events: Vec<i64> = match alert.events {
             Some(events) => events.iter().map(|event| event.offset).collect(),
             None => alert.offset.into_iter().collect(),
@@ -175,7 +234,11 @@ impl Screen {
     }
 
     /// The account: what was done, and what was found of what had been hidden.
-    pub(super) fn finish(mut self, truth: &[Truth], summary: &[String]) -> anyhow::Result<ExitCode> {
+    pub(super) fn finish(
+        mut self,
+        truth: &[Truth],
+        summary: &[String],
+    ) -> anyhow::Result<ExitCode> {
         let mut out = std::io::stderr().lock();
         writeln!(out)?;
         for line in summary {
@@ -184,7 +247,10 @@ impl Screen {
         let mut missed = 0;
         let mut scenarios: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
         for attack in truth {
-            let found = attack.expected.iter().all(|expected| self.matches(expected));
+            let found = attack
+                .expected
+                .iter()
+                .all(|expected| self.matches(expected));
             let (hidden, seen) = scenarios.entry(attack.scenario).or_default();
             *hidden += 1;
             *seen += u64::from(found);
@@ -196,14 +262,27 @@ impl Screen {
         }
         let beyond: usize = self.found.values().map(Vec::len).sum();
         writeln!(out, "alerts on anything else: {beyond}")?;
-        Ok(if missed == 0 && beyond == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if missed == 0 && beyond == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 
     /// Whether the alerts contain what was expected; takes them out.
     fn matches(&mut self, expected: &crate::generate::Expected) -> bool {
-        let Some(alerts) = self.found.get_mut(expected.rule) else { return false };
-        let offsets = expected.events.iter().filter_map(|&event| i64::try_from(event).ok());
-        let wanted: Vec<Vec<i64>> = if expected.correlation { vec![offsets.collect()] } else { offsets.map(|offset| vec![offset]).collect() };
+        let Some(alerts) = self.found.get_mut(expected.rule) else {
+            return false;
+        };
+        let offsets = expected
+            .events
+            .iter()
+            .filter_map(|&event| i64::try_from(event).ok());
+        let wanted: Vec<Vec<i64>> = if expected.correlation {
+            vec![offsets.collect()]
+        } else {
+            offsets.map(|offset| vec![offset]).collect()
+        };
         wanted.iter().all(|events| {
             let found = alerts.iter().position(|alert| alert == events);
             found.map(|position| alerts.swap_remove(position)).is_some()

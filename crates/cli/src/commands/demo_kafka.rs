@@ -26,13 +26,21 @@ use crate::{report, shipped, stop, topology};
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) fn run(args: &DemoArgs, broker: &str) -> anyhow::Result<ExitCode> {
-    let app = format!("haechi-demo-{}", uuid::Uuid::new_v4().simple());
+    let mut app = format!("demo-{}", uuid::Uuid::new_v4().simple());
+    app.truncate("demo-".len() + 8);
     let config = Config::parse(Path::new("demo"), &configuration(&app, broker))?;
     let program = program(args, &config)?;
     let admin = KafkaAdmin::open(&config.kafka, WAIT)?;
-    introduce(&format!("{} generated events with attacks in them, on {broker}, topics {app}-*", report::grouped(args.events)));
+    introduce(&format!(
+        "{} generated events with attacks in them, on {broker}, topics {app}-*",
+        report::grouped(args.events)
+    ));
     let truth = fill(args, broker, &app)?;
-    let wanted = topology::wanted(&config, longest_span(&program), u32::try_from(args.jobs.get())?);
+    let wanted = topology::wanted(
+        &config,
+        longest_span(&program),
+        u32::try_from(args.jobs.get())?,
+    );
     let plan = topology::plan(&config, wanted, &admin.topics()?, args.jobs.get());
     topics::create(&admin, &plan, None)?;
     let preflight = preflight::check(&config, &program)?;
@@ -40,17 +48,35 @@ pub(super) fn run(args: &DemoArgs, broker: &str) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let over = Arc::new(AtomicBool::new(false));
     let reader = read_alerts(&config, &app, Arc::clone(&over))?;
-    let summary = run::start(&config, program, &preflight, args.jobs.get(), Run::UntilEnd, stop::on_signals()?);
+    let summary = run::start(
+        &config,
+        program,
+        &preflight,
+        args.jobs.get(),
+        Run::UntilEnd,
+        stop::on_signals()?,
+    );
     over.store(true, Ordering::SeqCst);
-    let screen = reader.join().map_err(|_| anyhow::anyhow!("the reader of the alerts panicked: this is a defect of haechi, please report it"))??;
+    let screen = reader.join().map_err(|_| {
+        anyhow::anyhow!(
+            "the reader of the alerts panicked: this is a defect of haechi, please report it"
+        )
+    })??;
     screen.finish(&truth, &report::summary(&summary?, started.elapsed()))
 }
 
 fn program(args: &DemoArgs, config: &Config) -> anyhow::Result<Program> {
     let mut book = Rulebook::from_loaded(shipped::rules(&args.rules));
-    let names: Vec<Arc<str>> = config.inputs.iter().map(|input| Arc::clone(&input.name)).collect();
+    let names: Vec<Arc<str>> = config
+        .inputs
+        .iter()
+        .map(|input| Arc::clone(&input.name))
+        .collect();
     let program = book.compile(&names)?;
-    anyhow::ensure!(book.report(false).errors == 0, "the rules of the demo have errors");
+    anyhow::ensure!(
+        book.report(false).errors == 0,
+        "the rules of the demo have errors"
+    );
     Ok(program)
 }
 
@@ -62,9 +88,21 @@ fn configuration(app: &str, broker: &str) -> String {
     );
     for source in SourceKind::ALL {
         let (product, category, service) = source.logsource();
-        let _ = writeln!(text, "  - name: {source}\n    topics: [{app}-{source}]\n    format: {}", source.format());
-        let _ = writeln!(text, "    timestamp: '{}'\n    lateness: {MAX_DISORDER_NS}ns\n    logsource:", source.timestamp_field());
-        for (key, value) in [("product", product), ("category", category), ("service", service)] {
+        let _ = writeln!(
+            text,
+            "  - name: {source}\n    topics: [{app}-{source}]\n    format: {}",
+            source.format()
+        );
+        let _ = writeln!(
+            text,
+            "    timestamp: '{}'\n    lateness: {MAX_DISORDER_NS}ns\n    logsource:",
+            source.timestamp_field()
+        );
+        for (key, value) in [
+            ("product", product),
+            ("category", category),
+            ("service", service),
+        ] {
             if let Some(value) = value {
                 let _ = writeln!(text, "      {key}: {value}");
             }
@@ -90,7 +128,11 @@ fn fill(args: &DemoArgs, broker: &str, app: &str) -> anyhow::Result<Vec<Truth>> 
 }
 
 /// Shows the alerts as they are committed, until the run is over and all of them have been shown.
-fn read_alerts(config: &Config, app: &str, over: Arc<AtomicBool>) -> anyhow::Result<thread::JoinHandle<anyhow::Result<Screen>>> {
+fn read_alerts(
+    config: &Config,
+    app: &str,
+    over: Arc<AtomicBool>,
+) -> anyhow::Result<thread::JoinHandle<anyhow::Result<Screen>>> {
     let topic = config.outputs.alerts.clone();
     let group = format!("{app}-screen");
     let mut kafka = KafkaConfig::new(config.kafka.clone(), group.clone(), group);
@@ -107,7 +149,10 @@ fn read_alerts(config: &Config, app: &str, over: Arc<AtomicBool>) -> anyhow::Res
                 match event {
                     Event::Assigned(assigned) => {
                         partitions = assigned.len();
-                        let starts: Vec<_> = assigned.into_iter().map(|assignment| (assignment.at, Start::Earliest)).collect();
+                        let starts: Vec<_> = assigned
+                            .into_iter()
+                            .map(|assignment| (assignment.at, Start::Earliest))
+                            .collect();
                         log.begin_at(&starts)?;
                     }
                     Event::Revoked { partitions, .. } => log.release(&partitions)?,
@@ -118,7 +163,12 @@ fn read_alerts(config: &Config, app: &str, over: Arc<AtomicBool>) -> anyhow::Res
                         ends.remove(&records.at);
                         for record in records.iter() {
                             let payload = record.payload.map(<[u8]>::to_vec);
-                            screen.take(&Output { topic: Arc::clone(&records.at.topic), key: None, payload, headers: Vec::new() })?;
+                            screen.take(&Output {
+                                topic: Arc::clone(&records.at.topic),
+                                key: None,
+                                payload,
+                                headers: Vec::new(),
+                            })?;
                         }
                     }
                     Event::Idle => {}
@@ -129,5 +179,7 @@ fn read_alerts(config: &Config, app: &str, over: Arc<AtomicBool>) -> anyhow::Res
             }
         }
     };
-    Ok(thread::Builder::new().name("screen".to_owned()).spawn(show)?)
+    Ok(thread::Builder::new()
+        .name("screen".to_owned())
+        .spawn(show)?)
 }

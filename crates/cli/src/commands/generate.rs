@@ -32,12 +32,18 @@ pub(crate) trait Sink {
 
 pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     logging::init("warn");
-    let sources = args.sources.iter().map(|name| SourceKind::from_str(name).map_err(anyhow::Error::msg)).collect::<anyhow::Result<Vec<_>>>()?;
+    let sources = args
+        .sources
+        .iter()
+        .map(|name| SourceKind::from_str(name).map_err(anyhow::Error::msg))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let start_ns = match &args.start {
         Some(text) => DateTime::parse_from_rfc3339(text)
             .ok()
             .and_then(|time| time.timestamp_nanos_opt())
-            .with_context(|| format!("--start {text} is not a time such as 2026-01-31T12:00:00Z"))?,
+            .with_context(|| {
+                format!("--start {text} is not a time such as 2026-01-31T12:00:00Z")
+            })?,
         None => SystemClock.now_ns(),
     };
     let generator = Generator::new(GeneratorConfig {
@@ -49,12 +55,25 @@ pub(crate) fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     });
     let mut sink: Box<dyn Sink> = match (&args.output, &args.kafka) {
         (Some(folder), _) => Box::new(Files::create(folder, &sources)?),
-        (None, Some(broker)) => Box::new(kafka_sink::KafkaSink::open(broker, &args.prefix, &sources, args.partitions)?),
-        (None, None) => Box::new(Stdout { out: BufWriter::new(io::stdout().lock()) }),
+        (None, Some(broker)) => Box::new(kafka_sink::KafkaSink::open(
+            broker,
+            &args.prefix,
+            &sources,
+            args.partitions,
+        )?),
+        (None, None) => Box::new(Stdout {
+            out: BufWriter::new(io::stdout().lock()),
+        }),
     };
     match pour(args, generator, sink.as_mut()) {
         // `haechi generate | head` is no failure.
-        Err(error) if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) => Ok(ExitCode::SUCCESS),
+        Err(error)
+            if error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) =>
+        {
+            Ok(ExitCode::SUCCESS)
+        }
         other => other.map(|()| ExitCode::SUCCESS),
     }
 }
@@ -107,7 +126,11 @@ fn hold_back(args: &GenerateArgs, written: u64, started: Instant) {
 
 /// The kinds that were asked for; none named means all.
 pub(crate) fn chosen(sources: &[SourceKind]) -> Vec<SourceKind> {
-    if sources.is_empty() { SourceKind::ALL.to_vec() } else { sources.to_vec() }
+    if sources.is_empty() {
+        SourceKind::ALL.to_vec()
+    } else {
+        sources.to_vec()
+    }
 }
 
 /// All events on stdout; the truth stays untold.
@@ -139,20 +162,32 @@ struct Files {
 
 impl Files {
     fn create(folder: &Path, sources: &[SourceKind]) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(folder).with_context(|| format!("folder {} cannot be created", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("folder {} cannot be created", folder.display()))?;
         let create = |name: &str| {
             let path = folder.join(format!("{name}.ndjson"));
-            File::create(&path).map(BufWriter::new).with_context(|| format!("{} cannot be created", path.display()))
+            File::create(&path)
+                .map(BufWriter::new)
+                .with_context(|| format!("{} cannot be created", path.display()))
         };
-        let events = chosen(sources).into_iter().map(|source| Ok((source, create(source.name())?))).collect::<anyhow::Result<_>>()?;
-        Ok(Self { events, truth: create("truth")?, line: Vec::new() })
+        let events = chosen(sources)
+            .into_iter()
+            .map(|source| Ok((source, create(source.name())?)))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self {
+            events,
+            truth: create("truth")?,
+            line: Vec::new(),
+        })
     }
 }
 
 impl Sink for Files {
     fn event(&mut self, source: SourceKind, event: &[u8]) -> anyhow::Result<()> {
         if let Some(file) = self.events.get_mut(&source) {
-            file.write_all(event).and_then(|()| file.write_all(b"\n")).with_context(|| format!("{source} events cannot be written"))?;
+            file.write_all(event)
+                .and_then(|()| file.write_all(b"\n"))
+                .with_context(|| format!("{source} events cannot be written"))?;
         }
         Ok(())
     }
@@ -161,13 +196,18 @@ impl Sink for Files {
         self.line.clear();
         truth.write_json(&mut self.line);
         self.line.push(b'\n');
-        self.truth.write_all(&self.line).context("the ground truth cannot be written")
+        self.truth
+            .write_all(&self.line)
+            .context("the ground truth cannot be written")
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
         for (source, file) in &mut self.events {
-            file.flush().with_context(|| format!("{source} events cannot be written"))?;
+            file.flush()
+                .with_context(|| format!("{source} events cannot be written"))?;
         }
-        self.truth.flush().context("the ground truth cannot be written")
+        self.truth
+            .flush()
+            .context("the ground truth cannot be written")
     }
 }

@@ -41,7 +41,11 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let log = EmbeddedLog::new(EmbeddedConfig {
         workers,
         exchange: local::EXCHANGE.to_owned(),
-        exchange_partitions: if program.aggregates() { i32::try_from(workers)? } else { 0 },
+        exchange_partitions: if program.aggregates() {
+            i32::try_from(workers)?
+        } else {
+            0
+        },
         ..EmbeddedConfig::default()
     })?;
     for file in &args.files {
@@ -70,21 +74,34 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         other => other.with_context(|| format!("results cannot be written to {}", target(args)))?,
     }
-    Ok(if log.failures().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if log.failures().is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// The one input of a replay: all files are of one kind.
 fn input(args: &ReplayArgs) -> anyhow::Result<Input> {
     let lateness = match &args.lateness {
-        Some(text) => humantime::parse_duration(text).with_context(|| format!("--lateness {text} is not a duration such as 30s or 5m"))?,
+        Some(text) => humantime::parse_duration(text)
+            .with_context(|| format!("--lateness {text} is not a duration such as 30s or 5m"))?,
         // Files end: windows can wait for that, and then nothing is ever late.
         None => Duration::MAX,
     };
-    let topics = args.files.iter().map(|file| TopicFilter::Name(file.to_string_lossy().into()));
+    let topics = args
+        .files
+        .iter()
+        .map(|file| TopicFilter::Name(file.to_string_lossy().into()));
     Ok(Input {
         name: args.input_name.as_str().into(),
         topics: topics.collect(),
-        format: Format::from_str(&args.format).map_err(|_| anyhow::anyhow!("--format {} is not known: choose json or windows", args.format))?,
+        format: Format::from_str(&args.format).map_err(|_| {
+            anyhow::anyhow!(
+                "--format {} is not known: choose json or windows",
+                args.format
+            )
+        })?,
         logsource: logsource(&args.logsource)?,
         timestamp: args.timestamp.clone(),
         lateness,
@@ -97,14 +114,22 @@ fn input(args: &ReplayArgs) -> anyhow::Result<Input> {
 /// `product=windows,service=sysmon`.
 fn logsource(text: &str) -> anyhow::Result<Logsource> {
     let mut logsource = Logsource::default();
-    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').with_context(|| format!("--logsource {text}: `{pair}` is not KEY=VALUE, e.g. product=linux"))?;
+    for pair in text
+        .split(',')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
+    {
+        let (key, value) = pair.split_once('=').with_context(|| {
+            format!("--logsource {text}: `{pair}` is not KEY=VALUE, e.g. product=linux")
+        })?;
         let value = Some(value.trim().to_lowercase());
         match key.trim() {
             "product" => logsource.product = value,
             "category" => logsource.category = value,
             "service" => logsource.service = value,
-            other => anyhow::bail!("--logsource {text}: `{other}` is none of product, category, service"),
+            other => {
+                anyhow::bail!("--logsource {text}: `{other}` is none of product, category, service")
+            }
         }
     }
     Ok(logsource)
@@ -120,23 +145,44 @@ struct Sink {
 
 impl Sink {
     fn new(args: &ReplayArgs) -> anyhow::Result<Self> {
-        let create = |path: &Path| File::create(path).with_context(|| format!("{} cannot be created", path.display()));
+        let create = |path: &Path| {
+            File::create(path).with_context(|| format!("{} cannot be created", path.display()))
+        };
         let out: Box<dyn Write> = match &args.output {
             Some(path) => Box::new(BufWriter::new(create(path)?)),
             None => Box::new(BufWriter::new(io::stdout())),
         };
-        let dead_letters = args.dead_letters.as_deref().map(create).transpose()?.map(BufWriter::new);
-        Ok(Self { out, dead_letters, shown: 0, results: Vec::new() })
+        let dead_letters = args
+            .dead_letters
+            .as_deref()
+            .map(create)
+            .transpose()?
+            .map(BufWriter::new);
+        Ok(Self {
+            out,
+            dead_letters,
+            shown: 0,
+            results: Vec::new(),
+        })
     }
 
     fn take(&mut self, output: Output) -> anyhow::Result<()> {
         if *output.topic == *"dead-letters" {
             return self.dead_letter(&output);
         }
-        let header = |name: &str| output.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice());
-        let time = header(TIME_HEADER).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok()).unwrap_or(0);
+        let header = |name: &str| {
+            output
+                .headers
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_slice())
+        };
+        let time = header(TIME_HEADER)
+            .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok())
+            .unwrap_or(0);
         let id = header(ID_HEADER).unwrap_or_default().to_vec();
-        self.results.push((time, id, output.payload.unwrap_or_default()));
+        self.results
+            .push((time, id, output.payload.unwrap_or_default()));
         Ok(())
     }
 
@@ -144,13 +190,27 @@ impl Sink {
         let record = report::dead_letter(output);
         if let Some(file) = &mut self.dead_letters {
             serde_json::to_writer(&mut *file, &record)?;
-            file.write_all(b"\n").context("dead letters cannot be written")?;
+            file.write_all(b"\n")
+                .context("dead letters cannot be written")?;
         } else if self.shown < SHOWN_DEAD_LETTERS {
             self.shown += 1;
-            let text = |key: &str| record.get(key).map_or_else(String::new, |value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned));
-            eprint_line(&format!("dead letter: {} line offset {}: {}", text("topic"), text("offset"), text("reason")));
+            let text = |key: &str| {
+                record.get(key).map_or_else(String::new, |value| {
+                    value
+                        .as_str()
+                        .map_or_else(|| value.to_string(), ToOwned::to_owned)
+                })
+            };
+            eprint_line(&format!(
+                "dead letter: {} line offset {}: {}",
+                text("topic"),
+                text("offset"),
+                text("reason")
+            ));
             if self.shown == SHOWN_DEAD_LETTERS {
-                eprint_line("dead letter: further ones are only counted; --dead-letters FILE keeps them all");
+                eprint_line(
+                    "dead letter: further ones are only counted; --dead-letters FILE keeps them all",
+                );
             }
         }
         Ok(())
@@ -201,13 +261,17 @@ impl Bar {
 }
 
 fn target(args: &ReplayArgs) -> String {
-    args.output.as_ref().map_or_else(|| "stdout".to_owned(), |path| path.display().to_string())
+    args.output
+        .as_ref()
+        .map_or_else(|| "stdout".to_owned(), |path| path.display().to_string())
 }
 
 fn report(args: &ReplayArgs, summary: &Summary, broken_rules: usize, started: Instant) {
     let mut lines = report::summary(summary, started.elapsed());
     if broken_rules > 0 {
-        lines.push(format!("rules: {broken_rules} error(s) above; those rules were left out"));
+        lines.push(format!(
+            "rules: {broken_rules} error(s) above; those rules were left out"
+        ));
     }
     if args.output.is_some() {
         lines.push(format!("results: {}", target(args)));

@@ -14,9 +14,9 @@ use tracing::{info, warn};
 
 use crate::args::RunArgs;
 use crate::config::Config;
-use crate::{http, logging, stop};
 use crate::preflight::{self, Preflight};
 use crate::rulebook::Rulebook;
+use crate::{http, logging, stop};
 
 /// How often a worker repeats its watermarks when nothing else is to be said.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -32,9 +32,15 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.config)?;
     let program = compile(&config)?;
     let preflight = preflight::check(&config, &program)?;
-    let workers = args.workers.map_or_else(|| config.worker_count(), usize::from);
+    let workers = args
+        .workers
+        .map_or_else(|| config.worker_count(), usize::from);
     let stop = stop::on_signals()?;
-    let run = if args.until_end { Run::UntilEnd } else { Run::Endless };
+    let run = if args.until_end {
+        Run::UntilEnd
+    } else {
+        Run::Endless
+    };
     let summary = start(&config, program, &preflight, workers, run, stop)?;
     info!(
         records = summary.records,
@@ -48,26 +54,49 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 /// Loads and compiles the rules. Broken rules are reported and left out: the others must go on.
 pub(crate) fn compile(config: &Config) -> anyhow::Result<Program> {
     let mut book = Rulebook::load(&config.rules);
-    let inputs: Vec<Arc<str>> = config.inputs.iter().map(|input| Arc::clone(&input.name)).collect();
+    let inputs: Vec<Arc<str>> = config
+        .inputs
+        .iter()
+        .map(|input| Arc::clone(&input.name))
+        .collect();
     let program = book.compile(&inputs)?;
     let count = book.report(false);
     if count.errors > 0 {
-        warn!(errors = count.errors, "some rules do not load and are left out; `haechi check` shows them with all warnings");
+        warn!(
+            errors = count.errors,
+            "some rules do not load and are left out; `haechi check` shows them with all warnings"
+        );
     }
     let rules = &program.rules;
     anyhow::ensure!(
         !rules.detections.is_empty() || !rules.rollups.is_empty(),
         "no rule was loaded: look at `rules` in the configuration"
     );
-    info!(detections = rules.detections.len(), correlations = rules.correlations.len(), rollups = rules.rollups.len(), fields = program.fields.len(), "rules compiled");
+    info!(
+        detections = rules.detections.len(),
+        correlations = rules.correlations.len(),
+        rollups = rules.rollups.len(),
+        fields = program.fields.len(),
+        "rules compiled"
+    );
     Ok(program)
 }
 
 /// Runs the workers until they are done or told to stop; answers what they did.
-pub(super) fn start(config: &Config, program: Program, preflight: &Preflight, workers: usize, run: Run, stop: Arc<AtomicBool>) -> anyhow::Result<Summary> {
+pub(super) fn start(
+    config: &Config,
+    program: Program,
+    preflight: &Preflight,
+    workers: usize,
+    run: Run,
+    stop: Arc<AtomicBool>,
+) -> anyhow::Result<Summary> {
     let metrics = Metrics::new(&program.rules)?;
     let health = Arc::new(Health::new(workers, STUCK_AFTER));
-    let exchange = preflight.exchange_partitions.map(|partitions| Exchange { topic: config.exchange_topic().into(), partitions });
+    let exchange = preflight.exchange_partitions.map(|partitions| Exchange {
+        topic: config.exchange_topic().into(),
+        partitions,
+    });
     let settings = Settings {
         inputs: config.inputs.clone(),
         outputs: config.outputs.clone(),
@@ -98,13 +127,25 @@ fn opener(config: &Config, exchange: Option<&Exchange>) -> OpenLog {
     // Without a stable name a restarted process cannot be told from a new one: the broker then waits out the session
     // and the open transaction of the old one.
     let instance = config.instance.clone();
-    let unique = instance.clone().unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
+    let unique = instance
+        .clone()
+        .unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
     let (app, group) = (config.app.clone(), config.group());
-    let (properties, sources, delivery) = (config.kafka.clone(), config.subscriptions(), config.delivery);
+    let (properties, sources, delivery) = (
+        config.kafka.clone(),
+        config.subscriptions(),
+        config.delivery,
+    );
     let exchange = exchange.map(|exchange| exchange.topic.to_string());
     Arc::new(move |worker| {
-        let mut kafka = KafkaConfig::new(properties.clone(), group.clone(), format!("{app}-{unique}-{worker}"));
-        kafka.instance = instance.as_ref().map(|instance| format!("{instance}-{worker}"));
+        let mut kafka = KafkaConfig::new(
+            properties.clone(),
+            group.clone(),
+            format!("{app}-{unique}-{worker}"),
+        );
+        kafka.instance = instance
+            .as_ref()
+            .map(|instance| format!("{instance}-{worker}"));
         kafka.sources.clone_from(&sources);
         kafka.exchange.clone_from(&exchange);
         kafka.delivery = delivery;

@@ -7,9 +7,9 @@ use haechi_log::{KafkaAdmin, NewTopic};
 
 use crate::args::TopicsAction;
 use crate::config::{self, Config};
+use crate::kafka_sink::WAIT;
 use crate::preflight::longest_span;
 use crate::topology::{self, Plan, Wanted};
-use crate::kafka_sink::WAIT;
 use crate::{commands, logging};
 
 pub(crate) fn run(action: &TopicsAction) -> anyhow::Result<ExitCode> {
@@ -21,7 +21,9 @@ pub(crate) fn run(action: &TopicsAction) -> anyhow::Result<ExitCode> {
     let config = Config::load(&options.config)?;
     let program = commands::run::compile(&config)?;
     let admin = KafkaAdmin::open(&config.kafka, WAIT)?;
-    let cores = options.cores.map_or_else(|| u32::try_from(config::cores()), |cores| Ok(cores.get()))?;
+    let cores = options
+        .cores
+        .map_or_else(|| u32::try_from(config::cores()), |cores| Ok(cores.get()))?;
     let wanted = topology::wanted(&config, longest_span(&program), cores);
     let workers = config.workers.unwrap_or(usize::try_from(cores)?);
     let plan = topology::plan(&config, wanted, &admin.topics()?, workers);
@@ -29,20 +31,39 @@ pub(crate) fn run(action: &TopicsAction) -> anyhow::Result<ExitCode> {
     if apply {
         create(&admin, &plan, options.replication)?;
     }
-    Ok(if plan.missing_inputs.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if plan.missing_inputs.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn show(plan: &Plan, apply: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let verb = if apply { "create" } else { "would create" };
     for topic in &plan.missing {
-        writeln!(out, "{verb:<12}  {:<32} {:>3} partition(s)  {}{}", topic.name, topic.partitions, topic.role, settings(topic))?;
+        writeln!(
+            out,
+            "{verb:<12}  {:<32} {:>3} partition(s)  {}{}",
+            topic.name,
+            topic.partitions,
+            topic.role,
+            settings(topic)
+        )?;
     }
     for (topic, partitions) in &plan.present {
-        writeln!(out, "{:<12}  {:<32} {partitions:>3} partition(s)  {}", "exists", topic.name, topic.role)?;
+        writeln!(
+            out,
+            "{:<12}  {:<32} {partitions:>3} partition(s)  {}",
+            "exists", topic.name, topic.role
+        )?;
     }
     for name in &plan.missing_inputs {
-        writeln!(out, "{:<12}  {name:<32} an input: create it where its records come from, or mend `inputs`", "missing")?;
+        writeln!(
+            out,
+            "{:<12}  {name:<32} an input: create it where its records come from, or mend `inputs`",
+            "missing"
+        )?;
     }
     for warning in &plan.warnings {
         writeln!(out, "{:<12}  {warning}", "warning")?;
@@ -51,8 +72,16 @@ fn show(plan: &Plan, apply: bool) -> anyhow::Result<()> {
 }
 
 fn settings(topic: &Wanted) -> String {
-    let settings: Vec<String> = topic.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    if settings.is_empty() { String::new() } else { format!(" ({})", settings.join(", ")) }
+    let settings: Vec<String> = topic
+        .settings
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    if settings.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", settings.join(", "))
+    }
 }
 
 /// Creates what is missing, with so many copies of each partition (`None`: the broker's default).
@@ -61,7 +90,11 @@ pub(super) fn create(admin: &KafkaAdmin, plan: &Plan, replicas: Option<i32>) -> 
         name: topic.name.clone(),
         partitions: topic.partitions,
         replicas,
-        config: topic.settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
+        config: topic
+            .settings
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), value.clone()))
+            .collect(),
     });
     let topics: Vec<NewTopic> = topics.collect();
     Ok(admin.create(&topics)?)

@@ -66,13 +66,24 @@ impl Config {
     /// Validates the text of a file; `path` is where relative paths start and what errors name.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let options = serde_saphyr::options! { with_snippet: false };
-        let raw: raw::Config = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            let at = error.location().map(|location| (location.line(), location.column()));
-            let message = error.to_string();
-            // The position is already at the front of our own line.
-            let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
-            ConfigError { file: path.to_owned(), at, message }
-        })?;
+        let raw: raw::Config =
+            serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+                let at = error
+                    .location()
+                    .map(|location| (location.line(), location.column()));
+                let message = error.to_string();
+                // The position is already at the front of our own line.
+                let message = message
+                    .split(" at line ")
+                    .next()
+                    .unwrap_or(&message)
+                    .to_owned();
+                ConfigError {
+                    file: path.to_owned(),
+                    at,
+                    message,
+                }
+            })?;
         validate::validate(path, raw)
     }
 

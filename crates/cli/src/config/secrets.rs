@@ -14,9 +14,9 @@ pub(super) fn resolve(text: &str) -> Result<String, String> {
             out.push('$');
             rest = after;
         } else if let Some(reference) = after.strip_prefix('{') {
-            let (name, after) = reference
-                .split_once('}')
-                .ok_or_else(|| format!("`${{{reference}` is not closed: write `}}` after the name"))?;
+            let (name, after) = reference.split_once('}').ok_or_else(|| {
+                format!("`${{{reference}` is not closed: write `}}` after the name")
+            })?;
             out.push_str(&look_up(name)?);
             rest = after;
         } else {
@@ -31,10 +31,20 @@ pub(super) fn resolve(text: &str) -> Result<String, String> {
 
 fn look_up(name: &str) -> Result<String, String> {
     if let Some(path) = name.strip_prefix("file:") {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("secret file `{path}` cannot be read: {error}"))?;
-        return Ok(text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text)).to_owned());
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("secret file `{path}` cannot be read: {error}"))?;
+        return Ok(text
+            .strip_suffix('\n')
+            .map_or(text.as_str(), |text| {
+                text.strip_suffix('\r').unwrap_or(text)
+            })
+            .to_owned());
     }
-    std::env::var(name).map_err(|_| format!("environment variable `{name}` is not set: set it, or write `$${{` for a literal `${{`"))
+    std::env::var(name).map_err(|_| {
+        format!(
+            "environment variable `{name}` is not set: set it, or write `$${{` for a literal `${{`"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -49,13 +59,24 @@ mod tests {
         assert_eq!(resolve("5$$ and $ alone").unwrap(), "5$ and $ alone");
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "s3cret\n").unwrap();
-        assert_eq!(resolve(&format!("${{file:{}}}", file.path().display())).unwrap(), "s3cret");
+        assert_eq!(
+            resolve(&format!("${{file:{}}}", file.path().display())).unwrap(),
+            "s3cret"
+        );
     }
 
     #[test]
     fn says_what_is_missing() {
-        assert!(resolve("${HAECHI_NO_SUCH_VARIABLE}").unwrap_err().contains("HAECHI_NO_SUCH_VARIABLE"));
+        assert!(
+            resolve("${HAECHI_NO_SUCH_VARIABLE}")
+                .unwrap_err()
+                .contains("HAECHI_NO_SUCH_VARIABLE")
+        );
         assert!(resolve("${open").unwrap_err().contains("not closed"));
-        assert!(resolve("${file:/no/such/file}").unwrap_err().contains("/no/such/file"));
+        assert!(
+            resolve("${file:/no/such/file}")
+                .unwrap_err()
+                .contains("/no/such/file")
+        );
     }
 }

@@ -19,8 +19,14 @@ const OWNED_PROPERTIES: [(&str, &str); 7] = [
     ("group.id", "set `app` instead"),
     ("group.instance.id", "set `instance` instead"),
     ("transactional.id", "set `app` and `instance` instead"),
-    ("enable.auto.commit", "offsets are committed with the results"),
-    ("enable.auto.offset.store", "offsets are committed with the results"),
+    (
+        "enable.auto.commit",
+        "offsets are committed with the results",
+    ),
+    (
+        "enable.auto.offset.store",
+        "offsets are committed with the results",
+    ),
     ("isolation.level", "inputs are read committed"),
     ("auto.offset.reset", "set `start` of each input instead"),
 ];
@@ -43,33 +49,62 @@ impl Validator<'_> {
         let inputs = self.inputs(&raw.inputs)?;
         let folder = self.file.parent().unwrap_or(Path::new(""));
         if raw.rules.value.is_empty() {
-            return Err(self.at(&raw.rules, "`rules` is empty: name at least one rule file or folder"));
+            return Err(self.at(
+                &raw.rules,
+                "`rules` is empty: name at least one rule file or folder",
+            ));
         }
-        let rules = raw.rules.value.iter().map(|path| Ok(folder.join(self.text(path)?))).collect::<Result<_, _>>()?;
+        let rules = raw
+            .rules
+            .value
+            .iter()
+            .map(|path| Ok(folder.join(self.text(path)?)))
+            .collect::<Result<_, _>>()?;
         let outputs = self.outputs(&app, &raw.outputs, &inputs)?;
-        let delivery = self.choice(raw.delivery.as_ref(), "delivery", Delivery::ExactlyOnce, &[
-            ("exactly_once", Delivery::ExactlyOnce),
-            ("at_least_once", Delivery::AtLeastOnce),
-        ])?;
+        let delivery = self.choice(
+            raw.delivery.as_ref(),
+            "delivery",
+            Delivery::ExactlyOnce,
+            &[
+                ("exactly_once", Delivery::ExactlyOnce),
+                ("at_least_once", Delivery::AtLeastOnce),
+            ],
+        )?;
         let limits = self.limits(&raw.limits)?;
         let http = match &raw.http {
             Some(http) => {
                 let text = self.text(&http.listen)?;
-                Some(text.parse().map_err(|_| self.at(&http.listen, format!("`{text}` is not an address and port such as 0.0.0.0:9464")))?)
+                Some(text.parse().map_err(|_| {
+                    self.at(
+                        &http.listen,
+                        format!("`{text}` is not an address and port such as 0.0.0.0:9464"),
+                    )
+                })?)
             }
             None => None,
         };
         Ok(Config {
-            instance: raw.instance.as_ref().map(|instance| self.name(instance, "instance")).transpose()?,
-            workers: raw.workers.as_ref().map(|workers| self.positive(workers, "workers")).transpose()?,
+            instance: raw
+                .instance
+                .as_ref()
+                .map(|instance| self.name(instance, "instance"))
+                .transpose()?,
+            workers: raw
+                .workers
+                .as_ref()
+                .map(|workers| self.positive(workers, "workers"))
+                .transpose()?,
             delivery,
-            commit_interval: self.duration(raw.commit_interval.as_ref(), Duration::from_millis(200))?,
+            commit_interval: self
+                .duration(raw.commit_interval.as_ref(), Duration::from_millis(200))?,
             kafka,
             inputs,
             rules,
             outputs,
             exchange_partitions: match raw.exchange.partitions {
-                Some(ref partitions) if partitions.value == 0 => return Err(self.at(partitions, "the exchange needs at least one partition")),
+                Some(ref partitions) if partitions.value == 0 => {
+                    return Err(self.at(partitions, "the exchange needs at least one partition"));
+                }
                 Some(partitions) => Some(partitions.value),
                 None => None,
             },
@@ -79,29 +114,42 @@ impl Validator<'_> {
         })
     }
 
-    fn kafka(&self, raw: BTreeMap<String, Spanned<raw::Scalar>>) -> Result<BTreeMap<String, String>, ConfigError> {
+    fn kafka(
+        &self,
+        raw: BTreeMap<String, Spanned<raw::Scalar>>,
+    ) -> Result<BTreeMap<String, String>, ConfigError> {
         let mut kafka = BTreeMap::new();
         for (key, value) in raw {
             if let Some((_, instead)) = OWNED_PROPERTIES.iter().find(|(owned, _)| *owned == key) {
-                return Err(self.at(&value, format!("`kafka.{key}` is not yours to set: {instead}")));
+                return Err(self.at(
+                    &value,
+                    format!("`kafka.{key}` is not yours to set: {instead}"),
+                ));
             }
             let text = match &value.value {
                 raw::Scalar::Bool(value) => value.to_string(),
                 raw::Scalar::Integer(value) => value.to_string(),
                 raw::Scalar::Float(value) => value.to_string(),
-                raw::Scalar::Text(text) => secrets::resolve(text).map_err(|message| self.at(&value, message))?,
+                raw::Scalar::Text(text) => {
+                    secrets::resolve(text).map_err(|message| self.at(&value, message))?
+                }
             };
             kafka.insert(key, text);
         }
         if !kafka.contains_key("bootstrap.servers") {
-            return Err(self.whole("`kafka` has no `bootstrap.servers`: name your brokers as host:port,host:port"));
+            return Err(self.whole(
+                "`kafka` has no `bootstrap.servers`: name your brokers as host:port,host:port",
+            ));
         }
         Ok(kafka)
     }
 
     fn inputs(&self, raw: &Spanned<Vec<raw::Input>>) -> Result<Vec<Arc<Input>>, ConfigError> {
         if raw.value.is_empty() {
-            return Err(self.at(raw, "`inputs` is empty: declare at least one input with name, topics and format"));
+            return Err(self.at(
+                raw,
+                "`inputs` is empty: declare at least one input with name, topics and format",
+            ));
         }
         let mut names = BTreeSet::new();
         let mut topics = BTreeMap::new();
@@ -109,7 +157,10 @@ impl Validator<'_> {
         for declared in &raw.value {
             let name = self.name(&declared.name, "name")?;
             if !names.insert(name.clone()) {
-                return Err(self.at(&declared.name, format!("two inputs are named `{name}`: names must differ")));
+                return Err(self.at(
+                    &declared.name,
+                    format!("two inputs are named `{name}`: names must differ"),
+                ));
             }
             let filters = self.topics(declared, &name, &mut topics)?;
             inputs.push(Arc::new(self.input(declared, name, filters)?));
@@ -117,11 +168,19 @@ impl Validator<'_> {
         Ok(inputs)
     }
 
-    fn topics(&self, raw: &raw::Input, name: &str, seen: &mut BTreeMap<String, String>) -> Result<Vec<TopicFilter>, ConfigError> {
+    fn topics(
+        &self,
+        raw: &raw::Input,
+        name: &str,
+        seen: &mut BTreeMap<String, String>,
+    ) -> Result<Vec<TopicFilter>, ConfigError> {
         match (&raw.topics, &raw.pattern) {
             (Some(topics), None) => {
                 if topics.value.is_empty() {
-                    return Err(self.at(topics, format!("input `{name}` has no topics: name at least one")));
+                    return Err(self.at(
+                        topics,
+                        format!("input `{name}` has no topics: name at least one"),
+                    ));
                 }
                 let mut filters = Vec::with_capacity(topics.value.len());
                 for topic in &topics.value {
@@ -138,18 +197,38 @@ impl Validator<'_> {
                 if !text.starts_with('^') {
                     return Err(self.at(pattern, format!("pattern `{text}` must begin with `^`")));
                 }
-                let regex = regex::Regex::new(&text).map_err(|error| self.at(pattern, format!("pattern `{text}` is not a regular expression: {error}")))?;
+                let regex = regex::Regex::new(&text).map_err(|error| {
+                    self.at(
+                        pattern,
+                        format!("pattern `{text}` is not a regular expression: {error}"),
+                    )
+                })?;
                 Ok(vec![TopicFilter::Pattern(regex)])
             }
-            (Some(topics), Some(_)) => Err(self.at(topics, format!("input `{name}` has both `topics` and `pattern`: keep one"))),
-            (None, None) => Err(self.at(&raw.name, format!("input `{name}` has neither `topics` nor `pattern`: say what it reads"))),
+            (Some(topics), Some(_)) => Err(self.at(
+                topics,
+                format!("input `{name}` has both `topics` and `pattern`: keep one"),
+            )),
+            (None, None) => Err(self.at(
+                &raw.name,
+                format!("input `{name}` has neither `topics` nor `pattern`: say what it reads"),
+            )),
         }
     }
 
-    fn input(&self, raw: &raw::Input, name: String, topics: Vec<TopicFilter>) -> Result<Input, ConfigError> {
+    fn input(
+        &self,
+        raw: &raw::Input,
+        name: String,
+        topics: Vec<TopicFilter>,
+    ) -> Result<Input, ConfigError> {
         let format = self.text(&raw.format)?;
-        let format = Format::from_str(&format)
-            .map_err(|_| self.at(&raw.format, format!("unknown format `{format}`: choose json or windows")))?;
+        let format = Format::from_str(&format).map_err(|_| {
+            self.at(
+                &raw.format,
+                format!("unknown format `{format}`: choose json or windows"),
+            )
+        })?;
         let lower = |value: &Option<String>| value.as_ref().map(|value| value.to_lowercase());
         Ok(Input {
             name: name.into(),
@@ -164,17 +243,43 @@ impl Validator<'_> {
             lateness: self.duration(raw.lateness.as_ref(), Duration::from_secs(30))?,
             idle_timeout: self.duration(raw.idle_timeout.as_ref(), Duration::from_secs(30))?,
             max_future: self.duration(raw.max_future.as_ref(), Duration::from_secs(3600))?,
-            start: self.choice(raw.start.as_ref(), "start", Start::Earliest, &[("earliest", Start::Earliest), ("latest", Start::Latest)])?,
+            start: self.choice(
+                raw.start.as_ref(),
+                "start",
+                Start::Earliest,
+                &[("earliest", Start::Earliest), ("latest", Start::Latest)],
+            )?,
         })
     }
 
-    fn outputs(&self, app: &str, raw: &raw::Outputs, inputs: &[Arc<Input>]) -> Result<Outputs, ConfigError> {
-        let schema = self.choice(raw.alerts.schema.as_ref(), "schema", Schema::Ocsf, &[("ocsf", Schema::Ocsf), ("brief", Schema::Brief)])?;
-        let topic = |given: Option<&Spanned<String>>, default: &str| -> Result<String, ConfigError> {
-            let Some(given) = given else { return Ok(format!("{app}-{default}")) };
+    fn outputs(
+        &self,
+        app: &str,
+        raw: &raw::Outputs,
+        inputs: &[Arc<Input>],
+    ) -> Result<Outputs, ConfigError> {
+        let schema = self.choice(
+            raw.alerts.schema.as_ref(),
+            "schema",
+            Schema::Ocsf,
+            &[("ocsf", Schema::Ocsf), ("brief", Schema::Brief)],
+        )?;
+        let topic = |given: Option<&Spanned<String>>,
+                     default: &str|
+         -> Result<String, ConfigError> {
+            let Some(given) = given else {
+                return Ok(format!("{app}-{default}"));
+            };
             let name = self.topic(given)?;
-            if inputs.iter().flat_map(|input| &input.topics).any(|filter| filter.matches(&name)) {
-                return Err(self.at(given, format!("topic `{name}` is an input too: haechi would read its own results")));
+            if inputs
+                .iter()
+                .flat_map(|input| &input.topics)
+                .any(|filter| filter.matches(&name))
+            {
+                return Err(self.at(
+                    given,
+                    format!("topic `{name}` is an input too: haechi would read its own results"),
+                ));
             }
             Ok(name)
         };
@@ -190,8 +295,14 @@ impl Validator<'_> {
     fn limits(&self, raw: &raw::Limits) -> Result<Limits, ConfigError> {
         let default = Limits::default();
         Ok(Limits {
-            max_record_bytes: self.bytes(raw.max_record_bytes.as_ref(), default.max_record_bytes)?,
-            max_depth: raw.max_depth.as_ref().map_or(Ok(default.max_depth), |depth| self.positive(depth, "max_depth"))?,
+            max_record_bytes: self
+                .bytes(raw.max_record_bytes.as_ref(), default.max_record_bytes)?,
+            max_depth: raw
+                .max_depth
+                .as_ref()
+                .map_or(Ok(default.max_depth), |depth| {
+                    self.positive(depth, "max_depth")
+                })?,
             evidence_bytes: self.bytes(raw.evidence_bytes.as_ref(), default.evidence_bytes)?,
         })
     }
@@ -224,36 +335,80 @@ impl Validator<'_> {
         Ok(number.value)
     }
 
-    fn duration(&self, text: Option<&Spanned<String>>, default: Duration) -> Result<Duration, ConfigError> {
+    fn duration(
+        &self,
+        text: Option<&Spanned<String>>,
+        default: Duration,
+    ) -> Result<Duration, ConfigError> {
         let Some(text) = text else { return Ok(default) };
-        humantime::parse_duration(&self.text(text)?)
-            .map_err(|error| self.at(text, format!("`{}` is not a duration such as 200ms, 30s, 5m or 1h: {error}", text.value)))
+        humantime::parse_duration(&self.text(text)?).map_err(|error| {
+            self.at(
+                text,
+                format!(
+                    "`{}` is not a duration such as 200ms, 30s, 5m or 1h: {error}",
+                    text.value
+                ),
+            )
+        })
     }
 
     fn bytes(&self, text: Option<&Spanned<String>>, default: usize) -> Result<usize, ConfigError> {
         let Some(text) = text else { return Ok(default) };
-        let size: bytesize::ByteSize = self.text(text)?.parse()
-            .map_err(|error| self.at(text, format!("`{}` is not a size such as 64KiB or 16MiB: {error}", text.value)))?;
-        usize::try_from(size.as_u64()).ok().filter(|&size| size > 0)
+        let size: bytesize::ByteSize = self.text(text)?.parse().map_err(|error| {
+            self.at(
+                text,
+                format!(
+                    "`{}` is not a size such as 64KiB or 16MiB: {error}",
+                    text.value
+                ),
+            )
+        })?;
+        usize::try_from(size.as_u64())
+            .ok()
+            .filter(|&size| size > 0)
             .ok_or_else(|| self.at(text, format!("`{}` must be more than nothing", text.value)))
     }
 
-    fn choice<T: Copy>(&self, text: Option<&Spanned<String>>, key: &str, default: T, choices: &[(&str, T)]) -> Result<T, ConfigError> {
+    fn choice<T: Copy>(
+        &self,
+        text: Option<&Spanned<String>>,
+        key: &str,
+        default: T,
+        choices: &[(&str, T)],
+    ) -> Result<T, ConfigError> {
         let Some(text) = text else { return Ok(default) };
         let chosen = self.text(text)?;
-        choices.iter().find(|(name, _)| *name == chosen).map(|(_, value)| *value).ok_or_else(|| {
-            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-            self.at(text, format!("`{key}: {chosen}` is not known: choose {}", names.join(" or ")))
-        })
+        choices
+            .iter()
+            .find(|(name, _)| *name == chosen)
+            .map(|(_, value)| *value)
+            .ok_or_else(|| {
+                let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+                self.at(
+                    text,
+                    format!(
+                        "`{key}: {chosen}` is not known: choose {}",
+                        names.join(" or ")
+                    ),
+                )
+            })
     }
 
     fn at<T>(&self, value: &Spanned<T>, message: impl Into<String>) -> ConfigError {
         let at = Some((value.referenced.line(), value.referenced.column()));
-        ConfigError { file: self.file.to_owned(), at, message: message.into() }
+        ConfigError {
+            file: self.file.to_owned(),
+            at,
+            message: message.into(),
+        }
     }
 
     fn whole(&self, message: impl Into<String>) -> ConfigError {
-        ConfigError { file: self.file.to_owned(), at: None, message: message.into() }
+        ConfigError {
+            file: self.file.to_owned(),
+            at: None,
+            message: message.into(),
+        }
     }
 }
 
@@ -262,5 +417,7 @@ fn is_topic_name(text: &str) -> bool {
         && text.len() <= LONGEST_TOPIC
         && text != "."
         && text != ".."
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
 }

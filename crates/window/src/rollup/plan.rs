@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion_common::DFSchema;
 use datafusion_common::config::ConfigOptions;
@@ -11,6 +11,8 @@ use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{Aggregate as AggregateNode, Expr, Filter, LogicalPlan};
 use datafusion_optimizer::analyzer::AnalyzerRule;
 use datafusion_optimizer::analyzer::type_coercion::TypeCoercion;
+use datafusion_optimizer::simplify_expressions::SimplifyExpressions;
+use datafusion_optimizer::{Optimizer, OptimizerContext};
 use datafusion_physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder};
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion_sql::planner::{ParserOptions, SqlToRel};
@@ -184,12 +186,17 @@ fn logical_plan(query: &RollupQuery, schema: &SchemaRef) -> Result<LogicalPlan, 
     };
     let planner = SqlToRel::new_with_options(&context, options);
     let plan = planner.sql_statement_to_plan(query.statement.clone())?;
-    Ok(TypeCoercion::new().analyze(plan, &ConfigOptions::default())?)
+    let plan = TypeCoercion::new().analyze(plan, &ConfigOptions::default())?;
+    // Some functions exist only until they are simplified: coalesce becomes CASE.
+    let simplify = Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new())]);
+    let context = OptimizerContext::new().without_query_execution_start_time();
+    Ok(simplify.optimize(plan, &context, |_, _| {})?)
 }
 
 /// The parts of a rollup's logical plan.
 struct Parts<'a> {
     select: &'a [Expr],
+    names: &'a DFSchema,
     having: Option<&'a Expr>,
     aggregate: &'a AggregateNode,
     condition: Option<&'a Expr>,
@@ -216,6 +223,7 @@ impl<'a> Parts<'a> {
         };
         Ok(Self {
             select: &projection.expr,
+            names: &projection.schema,
             having,
             aggregate,
             condition,
@@ -286,6 +294,9 @@ impl Aggregate {
             .with_name(format!("a{index}"))
             .build()?;
         let function = lowered.aggregate;
+        for expr in function.expressions().iter().chain(&lowered.filter) {
+            try_out(expr, input)?;
+        }
         let arguments = function.expressions().into_iter().map(|argument| {
             let of = argument.data_type(schema)?;
             Ok((argument, of))
@@ -302,11 +313,8 @@ impl Aggregate {
 
 fn outputs(parts: &Parts<'_>, grouped: &DFSchema) -> Result<Vec<Output>, SqlError> {
     let mut outputs = Vec::new();
-    for expr in parts.select {
-        let name = match expr {
-            Expr::Alias(alias) => alias.name.clone(),
-            other => other.schema_name().to_string(),
-        };
+    for (expr, name) in parts.select.iter().zip(parts.names.fields()) {
+        let name = name.name().clone();
         let expr = physical(expr, grouped)?;
         let of = expr.data_type(grouped.as_arrow())?;
         outputs.push(Output { name, expr, of });
@@ -314,6 +322,7 @@ fn outputs(parts: &Parts<'_>, grouped: &DFSchema) -> Result<Vec<Output>, SqlErro
     Ok(outputs)
 }
 
+/// An expression ready to be evaluated over rows of this schema.
 fn physical(expr: &Expr, input: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, SqlError> {
     if tumble::is_inside(expr) {
         let error =
@@ -321,7 +330,19 @@ fn physical(expr: &Expr, input: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, SqlE
         return Err(error.help("use `_time` for the time of an event"));
     }
     let (props, context) = (ExecutionProps::new(), PhysicalPlanningContext::default());
-    Ok(create_physical_expr(expr, input, &props, &context)?)
+    let expr = create_physical_expr(expr, input, &props, &context)?;
+    try_out(&expr, input)?;
+    Ok(expr)
+}
+
+/// Evaluates an expression over no rows. While running, a failure is a row's, and makes NULL; what fails without rows would fail on
+/// each of them, and its author must hear of it now.
+fn try_out(expr: &Arc<dyn PhysicalExpr>, input: &DFSchema) -> Result<(), SqlError> {
+    let none = RecordBatch::new_empty(nullable(input.as_arrow()));
+    match expr.evaluate(&none).and_then(|value| value.into_array(0)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(SqlError::from(error)),
+    }
 }
 
 fn partial_schema(keys: &[Key], neutral: &[ArrayRef]) -> SchemaRef {
