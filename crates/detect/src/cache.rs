@@ -120,7 +120,13 @@ impl ValueCache {
         Some(set)
     }
 
-    /// A set that [`ValueCache::set`] gave in this batch.
+    /// Keeps an answer for this batch only: the predicates, of which the last `awaited` are awaited. `None` when there are too
+    /// many answers for one batch.
+    pub(crate) fn keep(&mut self, ids: &[PredicateId], awaited: usize) -> Option<SetId> {
+        self.young.sets.push(ids, awaited)
+    }
+
+    /// A set that [`ValueCache::set`] or [`ValueCache::keep`] gave in this batch.
     pub(crate) fn get(&self, set: SetId) -> Set<'_> {
         self.young.sets.get(set)
     }

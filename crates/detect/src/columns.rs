@@ -3,8 +3,8 @@
 use arrow::array::{Array, ArrayRef, ListArray, RecordBatch, StringViewArray, UInt16Array};
 use arrow::datatypes::SchemaRef;
 
+use crate::cache::Value;
 use crate::error::DetectError;
-use crate::predicate::FieldId;
 
 /// The column of event classes.
 const CLASS: &str = "_class";
@@ -16,12 +16,13 @@ const VALUES: &str = "_values";
 pub(crate) struct Layout {
     schema: SchemaRef,
     class: usize,
-    /// Per field, and last the column of all values.
-    texts: Vec<usize>,
+    values: usize,
+    /// Per field.
+    fields: Vec<usize>,
 }
 
 impl Layout {
-    /// Finds the class column, those of `fields` and that of all values in a schema.
+    /// Finds the columns in a schema.
     pub(crate) fn of<'f>(
         schema: &SchemaRef,
         fields: impl Iterator<Item = &'f str>,
@@ -42,14 +43,14 @@ impl Layout {
         let missing = |name: &str| DetectError::MissingColumn(name.to_owned());
         let class = own(CLASS).ok_or_else(|| missing(CLASS))?;
         let values = own(VALUES).ok_or_else(|| missing(VALUES))?;
-        let texts: Result<Vec<usize>, DetectError> = fields
+        let fields: Result<Vec<usize>, DetectError> = fields
             .map(|name| wanted(name).ok_or_else(|| missing(name)))
-            .chain([Ok(values)])
             .collect();
         Ok(Self {
             schema: schema.clone(),
             class,
-            texts: texts?,
+            values,
+            fields: fields?,
         })
     }
 
@@ -71,16 +72,20 @@ impl Layout {
     }
 
     /// The texts of a field in each row.
-    pub(crate) fn texts<'b>(
+    pub(crate) fn field<'b>(
         &self,
         batch: &'b RecordBatch,
-        field: FieldId,
+        field: usize,
     ) -> Result<Texts<'b>, DetectError> {
-        let index = self
-            .texts
-            .get(field as usize)
-            .copied()
-            .unwrap_or(usize::MAX);
+        self.texts(batch, self.fields.get(field).copied().unwrap_or(usize::MAX))
+    }
+
+    /// All texts in each row, where they are wanted.
+    pub(crate) fn values<'b>(&self, batch: &'b RecordBatch) -> Result<Texts<'b>, DetectError> {
+        self.texts(batch, self.values)
+    }
+
+    fn texts<'b>(&self, batch: &'b RecordBatch, index: usize) -> Result<Texts<'b>, DetectError> {
         let typed = |array: &'b ArrayRef| {
             let lists: &ListArray = array.as_any().downcast_ref()?;
             let items: &StringViewArray = lists.values().as_any().downcast_ref()?;
@@ -111,7 +116,7 @@ impl Layout {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Texts<'b> {
     lists: &'b ListArray,
-    pub(crate) items: &'b StringViewArray,
+    items: &'b StringViewArray,
 }
 
 impl<'b> Texts<'b> {
@@ -121,19 +126,28 @@ impl<'b> Texts<'b> {
     }
 
     /// The field's values in a row, nulls among them; nothing when it is absent.
-    pub(crate) fn values(&self, row: usize) -> impl Iterator<Item = Option<&'b str>> + use<'b> {
-        let items = self.items;
+    pub(crate) fn row(&self, row: usize) -> impl Iterator<Item = Option<&'b str>> + use<'b> {
         let range = if self.exists(row) {
             self.range(row)
         } else {
             0..0
         };
-        range.map(move |item| {
-            (item < items.len() && items.is_valid(item)).then(|| items.value(item))
+        let texts = *self;
+        range.map(move |item| texts.value(item).map(|value| value.text))
+    }
+
+    /// The value at a place that [`Texts::each_row`] tells, unless it is null.
+    #[inline]
+    pub(crate) fn value(&self, item: usize) -> Option<Value<'b>> {
+        let items = self.items;
+        let &view = items.views().get(item)?;
+        items.is_valid(item).then(|| Value {
+            view,
+            text: items.value(item),
         })
     }
 
-    /// Calls `visit` with each row that has the field and where in `items` its values are.
+    /// Calls `visit` with each row that has the field and the places of its values.
     pub(crate) fn each_row(&self, mut visit: impl FnMut(usize, std::ops::Range<usize>)) {
         match self.lists.nulls() {
             Some(nulls) => nulls

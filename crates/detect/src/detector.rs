@@ -1,18 +1,20 @@
 //! Batches in, hits out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::RecordBatch;
 use haechi_rules::Logsource;
 
-use crate::cache::{EMPTY, SetId, Value, ValueCache};
+use crate::cache::{EMPTY, SetId, ValueCache};
 use crate::columns::{Layout, Texts};
 use crate::error::DetectError;
-use crate::matcher::Work;
+use crate::matcher::{Matcher, Work};
 use crate::plan::Plan;
-use crate::predicate::{FieldId, PredicateId};
-use crate::row_test::Pair;
+use crate::predicate::{PredicateId, RowTestId};
+use crate::row_test::{Row, RowTests};
 use crate::stamps::Stamps;
+use crate::triggers::Triggers;
 
 /// Rules that matched events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct Hit {
 pub struct Detector {
     plan: Arc<Plan>,
     classes: Vec<Class>,
+    /// Matchers for the sets of keywords that classes want.
+    keywords: Vec<(BTreeSet<PredicateId>, Matcher)>,
     layout: Option<Layout>,
     cache: ValueCache,
     work: Work,
@@ -46,8 +50,10 @@ pub struct Detector {
 struct Class {
     /// Per distinct logsource of the rules, whether it covers the class.
     covers: Vec<bool>,
-    /// Per field (and for keywords), whether a covering rule tests its values.
+    /// Per field, whether a covering rule reads it.
     wants: Vec<bool>,
+    /// The matcher for the keywords of the covering rules, if they have any.
+    keywords: Option<usize>,
     /// The covering rules that wait for no predicate.
     ungated: Vec<u32>,
     /// Whether any rule covers the class.
@@ -66,7 +72,7 @@ struct Scratch {
     satisfied: Stamps,
     looked_at: Stamps,
     candidates: Vec<u32>,
-    pair: Pair,
+    row_tests: RowTests,
 }
 
 impl Detector {
@@ -81,11 +87,16 @@ impl Detector {
     /// A detector whose cache of values takes about `bytes`. With 0 it remembers nothing.
     pub fn with_cache(plan: Arc<Plan>, bytes: usize) -> Self {
         let predicates = plan.predicate_count();
+        let mut work = Work::new(predicates, plan.regexes.clone());
+        plan.matchers
+            .iter()
+            .for_each(|matcher| work.reserve_for(matcher));
         Self {
             classes: Vec::new(),
+            keywords: Vec::new(),
             layout: None,
             cache: ValueCache::new(plan.matchers.len(), bytes),
-            work: Work::new(predicates, plan.regexes.clone()),
+            work,
             scratch: Scratch {
                 found: Vec::new(),
                 sets: Vec::new(),
@@ -94,7 +105,7 @@ impl Detector {
                 satisfied: Stamps::new(predicates),
                 looked_at: Stamps::new(plan.roots.len()),
                 candidates: Vec::new(),
-                pair: Pair::default(),
+                row_tests: RowTests::new(plan.row_tests.len()),
             },
             plan,
         }
@@ -108,9 +119,24 @@ impl Detector {
     /// Makes event classes known, those after the ones already bound. A class is the set of logsources of an event, its
     /// index is what the `_class` column says; a rule looks at the class when it covers any of them.
     pub fn bind_classes(&mut self, classes: &[Vec<Logsource>]) {
-        let new = classes.iter().skip(self.classes.len());
-        let new: Vec<Class> = new.map(|class| Class::new(&self.plan, class)).collect();
-        self.classes.extend(new);
+        for class in classes.iter().skip(self.classes.len()) {
+            let (mut class, keywords) = Class::new(&self.plan, class);
+            if !keywords.is_empty() {
+                class.keywords = Some(self.keyword_matcher(keywords));
+            }
+            self.classes.push(class);
+        }
+    }
+
+    /// The index of the matcher for these keywords.
+    fn keyword_matcher(&mut self, keywords: BTreeSet<PredicateId>) -> usize {
+        let known = self.keywords.iter().position(|(of, _)| *of == keywords);
+        known.unwrap_or_else(|| {
+            let matcher = self.plan.keyword_matcher(&keywords);
+            self.work.reserve_for(&matcher);
+            self.keywords.push((keywords, matcher));
+            self.keywords.len() - 1
+        })
     }
 
     /// Finds which rules match which rows.
@@ -127,22 +153,26 @@ impl Detector {
             )?,
         };
         let layout = self.layout.insert(layout);
-        let columns: Result<Vec<Texts<'_>>, DetectError> = (0..=self.plan.any_value())
-            .map(|field| layout.texts(batch, field))
+        let columns: Result<Vec<Texts<'_>>, DetectError> = (0..self.plan.fields().len())
+            .map(|field| layout.field(batch, field))
             .collect();
         let columns = columns?;
+        let values = layout.values(batch)?;
         let classes = layout.classes(batch)?.values();
         let bound = self.classes.len();
         if let Some(&class) = classes.iter().find(|&&class| usize::from(class) >= bound) {
             return Err(DetectError::UnboundClass { class, bound });
         }
-        self.match_values(&columns, classes)?;
+        self.cache.begin_batch();
+        self.scratch.found.clear();
+        self.match_fields(&columns, classes)?;
+        self.match_keywords(values, classes)?;
         self.sort_by_row(batch.num_rows())?;
         Ok(self.look_at_rules(&columns, classes))
     }
 
     /// Field by field, finds what each value satisfies.
-    fn match_values(&mut self, columns: &[Texts<'_>], classes: &[u16]) -> Result<(), DetectError> {
+    fn match_fields(&mut self, columns: &[Texts<'_>], classes: &[u16]) -> Result<(), DetectError> {
         let Self {
             plan,
             classes: bound,
@@ -152,15 +182,11 @@ impl Detector {
             ..
         } = self;
         let Scratch { found, ids, .. } = scratch;
-        let triggers = &plan.triggers;
-        cache.begin_batch();
-        found.clear();
         let mut too_large = false;
-        for ((texts, matcher), field) in columns.iter().zip(&plan.matchers).zip(0..) {
+        for (field, (texts, matcher)) in columns.iter().zip(&plan.matchers).enumerate() {
             if !bound.iter().any(|class| class.wants(field)) {
                 continue;
             }
-            let views = texts.items.views();
             texts.each_row(|row, items| {
                 let class = classes
                     .get(row)
@@ -168,21 +194,13 @@ impl Detector {
                 if !class.is_some_and(|class| class.wants(field)) {
                     return;
                 }
-                for item in items {
-                    let Some(&view) = views.get(item).filter(|_| texts.items.is_valid(item)) else {
+                for value in items.filter_map(|item| texts.value(item)) {
+                    if matcher.is_too_short(value.text.len()) {
                         continue;
-                    };
-                    let value = Value {
-                        view,
-                        text: texts.items.value(item),
-                    };
-                    let set = cache.set(field as usize, value, ids, |text, ids| {
+                    }
+                    let set = cache.set(field, value, ids, |text, ids| {
                         matcher.satisfied(text, work, ids);
-                        ids.sort_unstable_by_key(|&predicate| {
-                            (triggers.is_awaited(predicate), predicate)
-                        });
-                        ids.len()
-                            - ids.partition_point(|&predicate| !triggers.is_awaited(predicate))
+                        awaited_last(ids, &plan.triggers)
                     });
                     match set {
                         Some(EMPTY) => {}
@@ -192,6 +210,48 @@ impl Detector {
                 }
             });
         }
+        if too_large {
+            Err(DetectError::TooLarge)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Finds which keywords stand in each value of the events that want them. Most values of an event are of no use to remember: they
+    /// are short, or never come again; and keywords are few.
+    fn match_keywords(&mut self, values: Texts<'_>, classes: &[u16]) -> Result<(), DetectError> {
+        let Self {
+            plan,
+            classes: bound,
+            keywords,
+            cache,
+            work,
+            scratch,
+            ..
+        } = self;
+        let Scratch { found, ids, .. } = scratch;
+        let mut too_large = false;
+        values.each_row(|row, items| {
+            let class = classes
+                .get(row)
+                .and_then(|&class| bound.get(usize::from(class)));
+            let Some((_, matcher)) = class.and_then(|class| keywords.get(class.keywords?)) else {
+                return;
+            };
+            for value in items.filter_map(|item| values.value(item)) {
+                if matcher.is_too_short(value.text.len()) {
+                    continue;
+                }
+                ids.clear();
+                matcher.satisfied(value.text, work, ids);
+                let awaited = awaited_last(ids, &plan.triggers);
+                match cache.keep(ids, awaited) {
+                    Some(EMPTY) => {}
+                    Some(set) => found.push((row as u32, set)),
+                    None => too_large = true,
+                }
+            }
+        });
         if too_large {
             Err(DetectError::TooLarge)
         } else {
@@ -236,6 +296,7 @@ impl Detector {
             plan,
             classes: bound,
             cache,
+            work,
             scratch,
             ..
         } = self;
@@ -245,7 +306,7 @@ impl Detector {
             satisfied,
             looked_at,
             candidates,
-            pair,
+            row_tests,
             ..
         } = scratch;
         let mut hits = Hits::default();
@@ -271,9 +332,15 @@ impl Detector {
             }
             candidates.extend_from_slice(&class.ungated);
             candidates.sort_unstable();
-            let mut row_test = |test: u32| {
-                let test = plan.row_tests.get(test as usize);
-                test.is_some_and(|test| test.holds(columns, row, pair))
+            row_tests.begin();
+            let here = Row {
+                columns,
+                row,
+                regexes: &work.regexes,
+            };
+            let mut row_test = |id: RowTestId| {
+                let test = plan.row_tests.get(id as usize);
+                test.is_some_and(|test| row_tests.holds(id, test, here))
             };
             for &rule in &*candidates {
                 let root = plan.roots.get(rule as usize);
@@ -289,8 +356,15 @@ impl Detector {
     }
 }
 
+/// Sorts the predicates so that those some rule waits for come last; how many these are.
+fn awaited_last(ids: &mut [PredicateId], triggers: &Triggers) -> usize {
+    ids.sort_unstable_by_key(|&predicate| (triggers.is_awaited(predicate), predicate));
+    ids.len() - ids.partition_point(|&predicate| !triggers.is_awaited(predicate))
+}
+
 impl Class {
-    fn new(plan: &Plan, class: &[Logsource]) -> Self {
+    /// The class of events with these logsources, and the keywords that it wants.
+    fn new(plan: &Plan, class: &[Logsource]) -> (Self, BTreeSet<PredicateId>) {
         let covers = |rules: &Logsource| class.iter().any(|event| rules.covers(event));
         let covers: Vec<bool> = plan
             .logsources
@@ -298,6 +372,7 @@ impl Class {
             .map(|rules| covers(&rules.logsource))
             .collect();
         let mut wants = vec![false; plan.matchers.len()];
+        let mut keywords = BTreeSet::new();
         for (rules, _) in plan
             .logsources
             .iter()
@@ -309,6 +384,7 @@ impl Class {
                     *wants = true;
                 }
             }
+            keywords.extend(&rules.keywords);
         }
         let covered_rule =
             |&&(logsource, _): &&(u32, u32)| covers.get(logsource as usize) == Some(&true);
@@ -319,15 +395,17 @@ impl Class {
             .filter(covered_rule)
             .map(|&(_, rule)| rule)
             .collect();
-        Self {
+        let class = Self {
             covered: covers.contains(&true),
             covers,
             wants,
+            keywords: None,
             ungated,
-        }
+        };
+        (class, keywords)
     }
 
-    fn wants(&self, field: FieldId) -> bool {
-        self.wants.get(field as usize).copied().unwrap_or(false)
+    fn wants(&self, field: usize) -> bool {
+        self.wants.get(field).copied().unwrap_or(false)
     }
 }

@@ -27,16 +27,6 @@ pub enum CompileErrorReason {
     /// The condition is nested too deep.
     #[error("condition is nested more than {0} levels deep, split the rule")]
     TooDeep(usize),
-    /// The texts of one field are too many for one automaton.
-    #[error(
-        "texts to look for in field '{field}' are too many for one automaton, load fewer rules: {source}"
-    )]
-    TooManyTexts {
-        /// The field.
-        field: Arc<str>,
-        /// What the automaton's builder said.
-        source: aho_corasick::BuildError,
-    },
 }
 
 /// A batch that the detector cannot read. It says that two parts of the program do not fit together, never that an event is bad.

@@ -86,6 +86,16 @@ mod tests {
     }
 
     #[test]
+    fn folding_adds_at_most_half_of_the_bytes() {
+        for c in '\0'..=char::MAX {
+            assert!(
+                fold_char(c).len_utf8() <= c.len_utf8() + c.len_utf8() / 2,
+                "{c:?}"
+            );
+        }
+    }
+
+    #[test]
     fn text_folds_character_by_character() {
         assert_eq!(fold("PowerShell.EXE"), "powershell.exe");
         assert_eq!(fold("ΟΔΥΣΣΕΥΣ"), fold("οδυσσευς"));

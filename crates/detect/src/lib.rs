@@ -58,6 +58,7 @@ mod lower;
 mod mandatory;
 mod matcher;
 mod necessary;
+mod needles;
 mod networks;
 mod numbers;
 mod plan;
@@ -67,6 +68,7 @@ mod rarity;
 mod row_test;
 mod stamps;
 mod triggers;
+mod window;
 
 pub use detector::{Detector, Hit, Hits};
 pub use error::{CompileError, CompileErrorReason, DetectError};

@@ -30,6 +30,10 @@ pub(crate) struct Lowering<'a> {
     /// The pseudo-field of keywords.
     pub(crate) any_value: FieldId,
     pub(crate) predicates: &'a mut Predicates,
+    /// The keyword predicates of the conditions lowered, as they come.
+    pub(crate) keywords: Vec<PredicateId>,
+    /// Whether value tests that are better put off are (see [`ValueTest::put_off`]).
+    pub(crate) puts_off: bool,
 }
 
 impl Lowering<'_> {
@@ -50,7 +54,9 @@ impl Lowering<'_> {
             Expr::Field(test) => self.field(test)?,
             Expr::Keyword(text) => {
                 let test = text_test(&anywhere(&text.pattern), text.cased);
-                Tree::Predicate(self.predicates.value(self.any_value, test))
+                let keyword = self.predicates.value(self.any_value, test);
+                self.keywords.push(keyword);
+                Tree::Predicate(keyword)
             }
             Expr::Const(value) => Tree::Const(*value),
         })
@@ -95,7 +101,10 @@ impl Lowering<'_> {
                 return Ok(self.row(test));
             }
         };
-        Ok(Tree::Predicate(self.predicates.value(field, value)))
+        match value.put_off(field).filter(|_| self.puts_off) {
+            Some(test) => Ok(self.row(test)),
+            None => Ok(Tree::Predicate(self.predicates.value(field, value))),
+        }
     }
 
     fn row(&mut self, test: RowTest) -> Tree {
@@ -184,6 +193,8 @@ mod tests {
             fields: &fields,
             any_value: 1,
             predicates: &mut predicates,
+            keywords: Vec::new(),
+            puts_off: true,
         }
         .lower(expr)
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::fold::{fold, fold_char};
+use crate::predicate::SHORT;
 use crate::rarity;
 
 /// The most texts in a set.
@@ -20,7 +21,7 @@ const MAX_CLASS: u32 = 24;
 
 type Texts = BTreeSet<String>;
 
-/// The folded texts one of which a value must hold to match `regex`, or `None` when no such set is known.
+/// The folded texts one of which a value must hold to match `regex`, or `None` when no set worth waiting for is known.
 pub(crate) fn mandatory(regex: &str) -> Option<Vec<String>> {
     let hir = regex_syntax::parse(regex).ok()?;
     let texts = Known::of(&hir).into_needed()?;
@@ -32,7 +33,7 @@ pub(crate) fn mandatory(regex: &str) -> Option<Vec<String>> {
 struct Known {
     /// All of them, folded.
     exact: Option<Texts>,
-    /// Each of them, folded, holds one of these, none of which is empty.
+    /// Each of them, folded, holds one of these, none of which is too short.
     needed: Option<Texts>,
 }
 
@@ -170,9 +171,9 @@ fn product(left: &Texts, right: &Texts) -> Option<Texts> {
     Some(pairs.collect())
 }
 
-/// The set that fewer values hold a text of. A set with the empty text says nothing.
+/// The set that fewer values hold a text of. A set with a text too short says nothing.
 fn rarer(a: Option<Texts>, b: Option<Texts>) -> Option<Texts> {
-    let telling = |texts: &Texts| !texts.contains("");
+    let telling = |texts: &Texts| texts.iter().all(|text| text.len() > SHORT);
     match (a.filter(telling), b.filter(telling)) {
         (Some(a), Some(b)) => {
             let share = |texts: &Texts| texts.iter().map(|text| rarity::within(text)).sum::<f32>();
@@ -205,8 +206,8 @@ mod tests {
             needed(r"cmd.{0,5}(?:/c|/r).+clipboard]::"),
             ["clipboard]::"]
         );
-        assert_eq!(needed(r"^(abc|xyz)+$"), ["abc", "xyz"]);
-        assert_eq!(needed(r"(?:-[^a]){3}"), ["-"]);
+        assert_eq!(needed(r"^(abcd|xyzt)+$"), ["abcd", "xyzt"]);
+        assert_eq!(needed(r"(?:----[^a]){3}"), ["----"]);
         assert_eq!(needed(r"\sab{2}c"), ["abbc"]);
     }
 
@@ -221,6 +222,7 @@ mod tests {
             "a|",
             r"\w+",
             "(?:abc|.)",
+            r"\s-f\s",
         ] {
             assert_eq!(mandatory(regex), None, "{regex}");
         }

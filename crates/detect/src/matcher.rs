@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, BuildError, MatchKind};
 use haechi_rules::Piece;
 use regex::Regex;
 use rustc_hash::FxHashMap;
@@ -10,15 +9,12 @@ use rustc_hash::FxHashMap;
 use crate::affix::Affixes;
 use crate::fold::{fold, fold_into};
 use crate::glob::Shape;
+use crate::needles::Needles;
 use crate::networks::Networks;
 use crate::numbers::Numbers;
-use crate::predicate::{PredicateId, ValueTest};
+use crate::predicate::{PredicateId, SHORT, ValueTest};
 use crate::rarity;
 use crate::stamps::Stamps;
-
-/// The most bytes of literals that get a full transition table (some 100 bytes of table per byte of literal). Larger sets take the
-/// compact automaton.
-const DENSE_LIMIT: usize = 4 << 10;
 
 /// Decides all predicates of a field.
 ///
@@ -26,12 +22,14 @@ const DENSE_LIMIT: usize = 4 << 10;
 /// literal is not the whole answer (case matters, there is more to the pattern, it belongs to a regex) a check follows.
 #[derive(Debug, Default)]
 pub(crate) struct Matcher {
+    /// Bytes of the shortest folded value that satisfies anything.
+    shortest: usize,
     /// Hold for every text.
     always: Vec<PredicateId>,
     exact: FxHashMap<Box<str>, u32>,
     prefixes: Affixes,
     suffixes: Affixes,
-    within: Option<AhoCorasick>,
+    within: Needles,
     /// What hangs on the literals: first those of `exact`, then those of each other structure in its order.
     hangings: Lists,
     first_prefix: u32,
@@ -69,10 +67,13 @@ enum Check {
 #[derive(Debug)]
 pub(crate) struct Work {
     folded: String,
+    /// Predicates decided for the value.
     seen: Stamps,
+    /// Literals found in the value.
+    found: Stamps,
     /// One's own copies of the plan's regexes: copies share the program, but not the scratch space, so that
     /// threads do not wait for each other.
-    regexes: Vec<Regex>,
+    pub(crate) regexes: Vec<Regex>,
 }
 
 impl Work {
@@ -81,16 +82,20 @@ impl Work {
         Self {
             folded: String::new(),
             seen: Stamps::new(predicates),
+            found: Stamps::new(0),
             regexes,
         }
+    }
+
+    /// Makes space for a matcher.
+    pub(crate) fn reserve_for(&mut self, matcher: &Matcher) {
+        self.found.grow(matcher.within.count() as usize);
     }
 }
 
 impl Matcher {
-    /// A matcher for the tests of one field.
-    pub(crate) fn new<'a>(
-        tests: impl IntoIterator<Item = (PredicateId, &'a ValueTest)>,
-    ) -> Result<Self, BuildError> {
+    /// A matcher for the tests of one field. [`Work::reserve_for`] it before use.
+    pub(crate) fn new<'a>(tests: impl IntoIterator<Item = (PredicateId, &'a ValueTest)>) -> Self {
         let mut draft = Draft::default();
         for (predicate, test) in tests {
             draft.add(predicate, test);
@@ -103,6 +108,7 @@ impl Matcher {
         let Work {
             folded,
             seen,
+            found,
             regexes,
         } = work;
         seen.clear();
@@ -128,14 +134,8 @@ impl Matcher {
             let found = |index| visit(self.hangings.list(self.first_suffix + index));
             self.suffixes.each_start(folded.bytes().rev(), found);
         }
-        if let Some(automaton) = &self.within {
-            for found in automaton.find_overlapping_iter(folded) {
-                visit(
-                    self.hangings
-                        .list(self.first_within + found.pattern().as_u32()),
-                );
-            }
-        }
+        let within = |index| visit(self.hangings.list(self.first_within + index));
+        self.within.each_within(folded.as_bytes(), found, within);
         visit(&self.unanchored);
         satisfied.extend_from_slice(&self.always);
         if !self.numbers.is_empty() {
@@ -162,9 +162,15 @@ impl Matcher {
         }
     }
 
-    /// Bytes that the automaton takes.
-    pub(crate) fn automaton_bytes(&self) -> usize {
-        self.within.as_ref().map_or(0, AhoCorasick::memory_usage)
+    /// Whether a value of this many bytes is too short to satisfy anything.
+    pub(crate) fn is_too_short(&self, bytes: usize) -> bool {
+        // Folding may turn two bytes into three, and never more.
+        bytes + bytes / 2 < self.shortest
+    }
+
+    /// Bytes that looking for literals within values takes.
+    pub(crate) fn needle_bytes(&self) -> usize {
+        self.within.size()
     }
 }
 
@@ -247,8 +253,9 @@ impl Draft {
         self.within.entry(literal).or_default().push(hanging);
     }
 
-    fn finish(self) -> Result<Matcher, BuildError> {
+    fn finish(self) -> Matcher {
         let mut hangings = Lists::default();
+        let lengths: Vec<usize> = self.exact.keys().map(String::len).collect();
         let exact = self
             .exact
             .into_iter()
@@ -266,12 +273,31 @@ impl Draft {
         self.within.values().for_each(|list| {
             hangings.push(list);
         });
-        Ok(Matcher {
+        // A test without a literal may pass on any value, however short.
+        let any_length = !self.always.is_empty()
+            || !self.unanchored.is_empty()
+            || !self.numbers.is_empty()
+            || !self.networks.is_empty();
+        let texts = self
+            .prefixes
+            .keys()
+            .chain(self.within.keys())
+            .map(String::len);
+        let texts = texts
+            .chain(self.suffixes.keys().map(Vec::len))
+            .chain(lengths);
+        let shortest = if any_length {
+            0
+        } else {
+            texts.min().unwrap_or(usize::MAX)
+        };
+        Matcher {
+            shortest,
             always: self.always,
             exact,
             prefixes: Affixes::from_sorted(self.prefixes.keys().map(String::as_bytes)),
             suffixes: Affixes::from_sorted(self.suffixes.keys().map(Vec::as_slice)),
-            within: automaton(self.within.keys())?,
+            within: Needles::new(self.within.keys().map(String::as_bytes)),
             hangings,
             first_prefix,
             first_suffix,
@@ -280,33 +306,14 @@ impl Draft {
             checks: self.checks,
             numbers: Numbers::new(self.numbers),
             networks: Networks::new(self.networks),
-        })
+        }
     }
 }
 
-fn automaton<'a>(
-    literals: impl ExactSizeIterator<Item = &'a String> + Clone,
-) -> Result<Option<AhoCorasick>, BuildError> {
-    if literals.len() == 0 {
-        return Ok(None);
-    }
-    let bytes: usize = literals.clone().map(String::len).sum();
-    let kind = if bytes <= DENSE_LIMIT {
-        AhoCorasickKind::DFA
-    } else {
-        AhoCorasickKind::ContiguousNFA
-    };
-    // Literals and values are folded already, so the automaton need not ignore case.
-    AhoCorasickBuilder::new()
-        .match_kind(MatchKind::Standard)
-        .kind(Some(kind))
-        .build(literals)
-        .map(Some)
-}
-
+/// The literal of a pattern to wait for, if one is long enough for that.
 fn rarest_literal(pieces: &[Piece]) -> Option<String> {
     let literals = pieces.iter().filter_map(|piece| match piece {
-        Piece::Literal(text) => Some(fold(text)),
+        Piece::Literal(text) => Some(fold(text)).filter(|text| text.len() > SHORT),
         Piece::AnyChar | Piece::AnyString => None,
     });
     literals.min_by(|a, b| rarity::within(a).total_cmp(&rarity::within(b)))

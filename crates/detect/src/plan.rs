@@ -11,7 +11,7 @@ use crate::error::{CompileError, CompileErrorReason};
 use crate::lower::Lowering;
 use crate::matcher::Matcher;
 use crate::necessary::{Necessary, necessary};
-use crate::predicate::{FieldId, Predicates, RowTest, ValueTest};
+use crate::predicate::{FieldId, PredicateId, Predicates, RowTest, ValueTest};
 use crate::program::{NodeId, Programs};
 use crate::rarity;
 use crate::triggers::{LogsourceId, Triggers};
@@ -20,8 +20,10 @@ use crate::triggers::{LogsourceId, Triggers};
 #[derive(Debug)]
 pub struct Plan {
     fields: Vec<Arc<str>>,
-    /// Per field, and one more for keywords.
+    /// Per field.
     pub(crate) matchers: Vec<Matcher>,
+    /// The keywords. They get matchers of their own per set of rules that look at an event: all values of an event are many.
+    keywords: FxHashMap<PredicateId, ValueTest>,
     pub(crate) row_tests: Vec<RowTest>,
     pub(crate) regexes: Vec<Regex>,
     pub(crate) programs: Programs,
@@ -37,8 +39,10 @@ pub struct Plan {
 #[derive(Debug)]
 pub(crate) struct RuleLogsource {
     pub(crate) logsource: Logsource,
-    /// The fields whose value tests the rules use, ascending; the last one may be that of keywords.
-    pub(crate) fields: Vec<FieldId>,
+    /// The fields that the rules read.
+    pub(crate) fields: BTreeSet<FieldId>,
+    /// The keywords that they look for.
+    pub(crate) keywords: BTreeSet<PredicateId>,
 }
 
 /// How large a plan is.
@@ -51,12 +55,12 @@ pub struct PlanSize {
     pub fields: usize,
     /// Distinct tests of values.
     pub predicates: usize,
-    /// Regular expressions.
+    /// Distinct regular expressions.
     pub regexes: usize,
     /// Rules that must be looked at for every event that their logsource covers.
     pub ungated_rules: usize,
-    /// Bytes taken by the automata.
-    pub automaton_bytes: usize,
+    /// Bytes of the tables that find literals within values.
+    pub needle_bytes: usize,
 }
 
 impl Plan {
@@ -71,46 +75,48 @@ impl Plan {
         let mut predicates = Predicates::default();
         let mut programs = Programs::default();
         let mut roots = Vec::with_capacity(rules.len());
+        let mut logsources = Logsources::default();
         for (index, rule) in rules.iter().enumerate() {
             let mut lowering = Lowering {
                 fields: &field_ids,
                 any_value,
                 predicates: &mut predicates,
+                keywords: Vec::new(),
+                puts_off: true,
             };
-            let tree = lowering
-                .lower(&rule.condition)
-                .map_err(|reason| error(index, rule, reason))?;
-            roots.push(programs.add(&tree));
+            let mut lower = |lowering: &mut Lowering| {
+                let tree = lowering
+                    .lower(&rule.condition)
+                    .map_err(|reason| error(index, rule, reason))?;
+                let root = programs.add(&tree);
+                Ok((root, necessary(&programs, root, &|_| 1.0).is_some()))
+            };
+            let (mut root, gated) = lower(&mut lowering)?;
+            if !gated {
+                // Nothing else to wait for: wait for what would have been put off.
+                lowering.puts_off = false;
+                (root, _) = lower(&mut lowering)?;
+            }
+            roots.push(root);
+            let reads = logsources.of_next_rule(&rule.logsource);
+            reads.keywords.extend(lowering.keywords);
+            rule.condition
+                .fields(&mut |name| reads.fields.extend(field_ids.get(name)));
         }
-        let matchers = matchers(&fields, &predicates).map_err(|(field, reason)| {
-            // No single rule is to blame; name the last one that adds to the field.
-            let uses = |rule: &Arc<DetectionRule>| {
-                let mut uses = rule.condition.has_keywords() && field == any_value;
-                rule.condition
-                    .fields(&mut |name| uses |= field_ids.get(name) == Some(&field));
-                uses
-            };
-            let index = rules.iter().rposition(uses).unwrap_or(0);
-            rules.get(index).map(|rule| error(index, rule, reason))
-        });
-        let matchers = match matchers {
-            Ok(matchers) => matchers,
-            Err(Some(error)) => return Err(error),
-            Err(None) => Vec::new(),
-        };
-        let (logsources, logsource_of) = logsources(rules, &field_ids, any_value);
-        let triggers = triggers(&programs, &roots, &logsource_of, &predicates);
+        let triggers = triggers(&programs, &roots, &logsources.of_rules, &predicates);
+        let (matchers, keywords) = matchers(fields.len(), &predicates);
         let count = predicates.value_tests().len();
         let (row_tests, regexes) = predicates.into_rows_and_regexes();
         Ok(Self {
             fields,
             matchers,
+            keywords,
             row_tests,
             regexes,
             programs,
             roots,
             triggers,
-            logsources,
+            logsources: logsources.finish(),
             predicates: count,
         })
     }
@@ -123,11 +129,11 @@ impl Plan {
     /// Whether a rule with keywords looks at events of this class, so that their rows must carry all values. A class is the set of
     /// logsources of an event.
     pub fn wants_values(&self, class: &[Logsource]) -> bool {
-        let any_value = self.any_value();
-        self.logsources.iter().any(|rule| {
-            rule.fields.last() == Some(&any_value)
-                && class.iter().any(|event| rule.logsource.covers(event))
-        })
+        let mut with_keywords = self
+            .logsources
+            .iter()
+            .filter(|rules| !rules.keywords.is_empty());
+        with_keywords.any(|rules| class.iter().any(|event| rules.logsource.covers(event)))
     }
 
     /// The rules that have no necessary predicate and are looked at for each event that their logsource covers, ascending. They are
@@ -151,18 +157,51 @@ impl Plan {
             predicates: self.predicates,
             regexes: self.regexes.len(),
             ungated_rules: self.triggers.ungated().len(),
-            automaton_bytes: self.matchers.iter().map(Matcher::automaton_bytes).sum(),
+            needle_bytes: self.matchers.iter().map(Matcher::needle_bytes).sum(),
         }
     }
 
-    /// The pseudo-field of keywords.
-    pub(crate) fn any_value(&self) -> FieldId {
-        self.fields.len() as FieldId
+    /// A matcher for keywords.
+    pub(crate) fn keyword_matcher(&self, keywords: &BTreeSet<PredicateId>) -> Matcher {
+        let test = |&keyword: &PredicateId| self.keywords.get(&keyword).map(|test| (keyword, test));
+        Matcher::new(keywords.iter().filter_map(test))
     }
 
     /// How many distinct value tests there are.
     pub(crate) fn predicate_count(&self) -> usize {
         self.predicates
+    }
+}
+
+/// The distinct logsources in the making.
+#[derive(Default)]
+struct Logsources {
+    distinct: FxHashMap<Logsource, (LogsourceId, RuleLogsource)>,
+    /// The logsource of each rule.
+    of_rules: Vec<LogsourceId>,
+}
+
+impl Logsources {
+    /// Counts one more rule; what rules of its logsource need to see.
+    fn of_next_rule(&mut self, logsource: &Logsource) -> &mut RuleLogsource {
+        let next = self.distinct.len() as LogsourceId;
+        let (id, reads) = self.distinct.entry(logsource.clone()).or_insert_with(|| {
+            let reads = RuleLogsource {
+                logsource: logsource.clone(),
+                fields: BTreeSet::new(),
+                keywords: BTreeSet::new(),
+            };
+            (next, reads)
+        });
+        self.of_rules.push(*id);
+        reads
+    }
+
+    /// The distinct logsources, in the order of their ids.
+    fn finish(self) -> Vec<RuleLogsource> {
+        let mut distinct: Vec<_> = self.distinct.into_values().collect();
+        distinct.sort_unstable_by_key(|&(id, _)| id);
+        distinct.into_iter().map(|(_, reads)| reads).collect()
     }
 }
 
@@ -187,68 +226,22 @@ fn distinct_fields(rules: &[Arc<DetectionRule>]) -> Vec<Arc<str>> {
     fields.into_iter().collect()
 }
 
-/// A matcher per field, and one for keywords.
+/// A matcher per field, and the keywords.
 fn matchers(
-    fields: &[Arc<str>],
+    fields: usize,
     predicates: &Predicates,
-) -> Result<Vec<Matcher>, (FieldId, CompileErrorReason)> {
-    let mut by_field: Vec<Vec<(u32, &ValueTest)>> = vec![Vec::new(); fields.len() + 1];
+) -> (Vec<Matcher>, FxHashMap<PredicateId, ValueTest>) {
+    let mut by_field: Vec<Vec<(PredicateId, &ValueTest)>> = vec![Vec::new(); fields];
+    let mut keywords = FxHashMap::default();
     for ((field, test), predicate) in predicates.value_tests().iter().zip(0..) {
-        if let Some(tests) = by_field.get_mut(*field as usize) {
-            tests.push((predicate, test));
+        match by_field.get_mut(*field as usize) {
+            Some(tests) => tests.push((predicate, test)),
+            None => {
+                keywords.insert(predicate, test.clone());
+            }
         }
     }
-    let build = |(tests, field): (Vec<(u32, &ValueTest)>, FieldId)| {
-        Matcher::new(tests).map_err(|source| {
-            let name = fields
-                .get(field as usize)
-                .cloned()
-                .unwrap_or_else(|| "any (keywords)".into());
-            (
-                field,
-                CompileErrorReason::TooManyTexts {
-                    field: name,
-                    source,
-                },
-            )
-        })
-    };
-    by_field.into_iter().zip(0..).map(build).collect()
-}
-
-/// The distinct logsources, and which one each rule has.
-fn logsources(
-    rules: &[Arc<DetectionRule>],
-    field_ids: &FxHashMap<Arc<str>, FieldId>,
-    any_value: FieldId,
-) -> (Vec<RuleLogsource>, Vec<LogsourceId>) {
-    let mut ids: FxHashMap<&Logsource, LogsourceId> = FxHashMap::default();
-    let mut fields: Vec<BTreeSet<FieldId>> = Vec::new();
-    let mut of_rules = Vec::with_capacity(rules.len());
-    for rule in rules {
-        let id = *ids
-            .entry(&rule.logsource)
-            .or_insert(fields.len() as LogsourceId);
-        if id as usize == fields.len() {
-            fields.push(BTreeSet::new());
-        }
-        if let Some(fields) = fields.get_mut(id as usize) {
-            rule.condition
-                .fields(&mut |name| fields.extend(field_ids.get(name)));
-            fields.extend(rule.condition.has_keywords().then_some(any_value));
-        }
-        of_rules.push(id);
-    }
-    let mut distinct: Vec<(&Logsource, LogsourceId)> = ids.into_iter().collect();
-    distinct.sort_unstable_by_key(|&(_, id)| id);
-    let with_fields = distinct
-        .into_iter()
-        .zip(fields)
-        .map(|((logsource, _), fields)| RuleLogsource {
-            logsource: logsource.clone(),
-            fields: fields.into_iter().collect(),
-        });
-    (with_fields.collect(), of_rules)
+    (by_field.into_iter().map(Matcher::new).collect(), keywords)
 }
 
 fn triggers(

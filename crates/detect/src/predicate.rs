@@ -32,14 +32,53 @@ pub(crate) enum ValueTest {
     Cidr(IpAddr, u8),
 }
 
-/// A test that has no value to hang on: it also speaks of absent fields, or of two fields at once. It is decided only when
-/// a rule that is looked at asks.
+/// A text of up to this many bytes stands in too many values to be worth finding in each.
+pub(crate) const SHORT: usize = 3;
+
+impl ValueTest {
+    /// The test of a row that says the same of `field`, when the test is better put off until a rule asks: to look for a
+    /// short text in every value finds it often for little use, and a regex without a literal would run on every value.
+    pub(crate) fn put_off(&self, field: FieldId) -> Option<RowTest> {
+        match self {
+            Self::Text {
+                pieces,
+                cased: false,
+            } => match pieces.as_slice() {
+                [Piece::AnyString, Piece::Literal(text), Piece::AnyString]
+                    if text.len() <= SHORT =>
+                {
+                    Some(RowTest::Contains {
+                        field,
+                        text: text.as_str().into(),
+                    })
+                }
+                _ => None,
+            },
+            Self::Regex {
+                index,
+                needed: None,
+            } => Some(RowTest::Regex {
+                field,
+                index: *index,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// A test of a row as a whole, decided only when a rule that is looked at asks. Either it has no value to hang on, as it also speaks of
+/// absent fields or of two fields at once; or it is a value test too dear, or too often satisfied, to be decided for every
+/// value, in a rule that has rarer things to wait for (see [`ValueTest::put_off`]).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum RowTest {
     /// The field is there, or is not.
     Exists { field: FieldId, wanted: bool },
     /// The field is absent or has a null.
     Null { field: FieldId },
+    /// The folded text stands in a value of the field.
+    Contains { field: FieldId, text: Box<str> },
+    /// The regex with this index finds something in a value of the field.
+    Regex { field: FieldId, index: u32 },
     /// A value of `field` holds a value of `other`.
     FieldRef {
         field: FieldId,

@@ -1,58 +1,116 @@
-//! Tests that need a row, not a value.
+//! Deciding tests of rows.
 
 use haechi_rules::Position;
 use memchr::memmem;
+use regex::Regex;
 
 use crate::columns::Texts;
 use crate::fold::fold_into;
-use crate::predicate::{FieldId, RowTest};
+use crate::predicate::{FieldId, RowTest, RowTestId};
+use crate::stamps::Stamps;
+
+/// Decides tests of rows, each at most once per row.
+#[derive(Debug)]
+pub(crate) struct RowTests {
+    decided: Stamps,
+    holding: Stamps,
+    folded: Pair,
+}
 
 /// Space to fold two values in.
 #[derive(Debug, Default)]
-pub(crate) struct Pair {
+struct Pair {
     left: String,
     right: String,
 }
 
+/// A row of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row<'b> {
+    pub(crate) columns: &'b [Texts<'b>],
+    pub(crate) row: usize,
+    pub(crate) regexes: &'b [Regex],
+}
+
+impl RowTests {
+    /// Space to decide this many tests.
+    pub(crate) fn new(tests: usize) -> Self {
+        Self {
+            decided: Stamps::new(tests),
+            holding: Stamps::new(tests),
+            folded: Pair::default(),
+        }
+    }
+
+    /// Begins another row.
+    pub(crate) fn begin(&mut self) {
+        self.decided.clear();
+        self.holding.clear();
+    }
+
+    /// Whether a test, the one with this id, holds for the row.
+    pub(crate) fn holds(&mut self, id: RowTestId, test: &RowTest, row: Row<'_>) -> bool {
+        if self.decided.insert(id) && test.holds(row, &mut self.folded) {
+            self.holding.insert(id);
+        }
+        self.holding.contains(id)
+    }
+}
+
 impl RowTest {
-    /// Whether the test holds for a row, given each field's column.
-    pub(crate) fn holds(&self, columns: &[Texts<'_>], row: usize, pair: &mut Pair) -> bool {
-        let column = |field: FieldId| columns.get(field as usize);
+    fn holds(&self, row: Row<'_>, folded: &mut Pair) -> bool {
         match self {
-            Self::Exists { field, wanted } => {
-                column(*field).is_some_and(|column| column.exists(row)) == *wanted
+            Self::Exists { field, wanted } => row.exists(*field) == *wanted,
+            Self::Null { field } => {
+                !row.exists(*field) || row.all(*field).any(|value| value.is_none())
             }
-            Self::Null { field } => column(*field).is_none_or(|column| {
-                !column.exists(row) || column.values(row).any(|value| value.is_none())
+            Self::Contains { field, text } => row.values(*field).any(|value| {
+                fold_into(value, &mut folded.left);
+                memmem::find(folded.left.as_bytes(), text.as_bytes()).is_some()
             }),
+            Self::Regex { field, index } => row
+                .regexes
+                .get(*index as usize)
+                .is_some_and(|regex| row.values(*field).any(|value| regex.is_match(value))),
             Self::FieldRef {
                 field,
                 other,
                 position,
                 cased,
-            } => {
-                let (Some(field), Some(other)) = (column(*field), column(*other)) else {
-                    return false;
-                };
-                field.values(row).flatten().any(|left| {
-                    other
-                        .values(row)
-                        .flatten()
-                        .any(|right| matches(left, right, *position, *cased, pair))
-                })
-            }
+            } => row.values(*field).any(|left| {
+                let mut others = row.values(*other);
+                others.any(|right| matches(left, right, *position, *cased, folded))
+            }),
         }
     }
 }
 
-fn matches(left: &str, right: &str, position: Position, cased: bool, pair: &mut Pair) -> bool {
+impl<'b> Row<'b> {
+    fn exists(&self, field: FieldId) -> bool {
+        let column = self.columns.get(field as usize);
+        column.is_some_and(|column| column.exists(self.row))
+    }
+
+    /// The values of a field, nulls among them.
+    fn all(&self, field: FieldId) -> impl Iterator<Item = Option<&'b str>> + use<'b> {
+        let row = self.row;
+        let column = self.columns.get(field as usize);
+        column.into_iter().flat_map(move |column| column.row(row))
+    }
+
+    fn values(&self, field: FieldId) -> impl Iterator<Item = &'b str> + use<'b> {
+        self.all(field).flatten()
+    }
+}
+
+fn matches(left: &str, right: &str, position: Position, cased: bool, folded: &mut Pair) -> bool {
     if cased {
         return stands(left, right, position);
     }
     // Folding may change the length in bytes, so the lengths tell nothing before it.
-    fold_into(left, &mut pair.left);
-    fold_into(right, &mut pair.right);
-    stands(&pair.left, &pair.right, position)
+    fold_into(left, &mut folded.left);
+    fold_into(right, &mut folded.right);
+    stands(&folded.left, &folded.right, position)
 }
 
 fn stands(left: &str, right: &str, position: Position) -> bool {

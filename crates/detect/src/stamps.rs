@@ -16,6 +16,12 @@ impl Stamps {
         }
     }
 
+    /// Makes the size at least `size`.
+    pub(crate) fn grow(&mut self, size: usize) {
+        // No index ever bears the stamp 0.
+        self.stamps.resize(self.stamps.len().max(size), 0);
+    }
+
     /// Empties the set.
     #[inline]
     pub(crate) fn clear(&mut self) {

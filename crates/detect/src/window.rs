@@ -1,0 +1,186 @@
+//! A table of byte windows, to walk over values.
+
+use rustc_hash::FxHashMap;
+
+/// Bits of the bitmap per window, so that few others share a window's bit.
+const BITS_PER_WINDOW: usize = 16;
+
+/// Windows of `WIDTH` bytes from literals, and where in the literals they stand. Values are walked in steps of `STEP`.
+#[derive(Debug, Default)]
+pub(crate) struct Windows<const WIDTH: usize, const STEP: usize> {
+    /// One bit per hash of a window. Empty, or a power of two of bits.
+    bitmap: Vec<u64>,
+    /// From a product to its upper bits, the hash.
+    shift: u32,
+    /// Where in `places` those end whose hash, without its lowest bits, is the index.
+    ends: Vec<u32>,
+    /// In the order of their windows' hashes.
+    places: Vec<Place>,
+}
+
+/// A window's place in a literal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// The literal's index.
+    pub(crate) literal: u32,
+    /// Bytes before the window.
+    pub(crate) offset: u32,
+}
+
+impl<const WIDTH: usize, const STEP: usize> Windows<WIDTH, STEP> {
+    /// The shortest literal that has as many successive windows as a step has places.
+    pub(crate) const SHORTEST: usize = WIDTH + STEP - 1;
+
+    /// A table of literals (none shorter than [`Self::SHORTEST`]) with their indices, each by its rarest windows.
+    pub(crate) fn new<'a>(
+        literals: impl Iterator<Item = (&'a [u8], u32)>,
+        commonness: &Commonness,
+    ) -> Self {
+        let mut windows = Vec::new();
+        for (literal, index) in literals {
+            let first = commonness.rarest(literal, WIDTH, STEP);
+            let rarest = literal
+                .array_windows::<WIDTH>()
+                .enumerate()
+                .skip(first)
+                .take(STEP);
+            windows.extend(rarest.map(|(offset, bytes)| {
+                let place = Place {
+                    literal: index,
+                    offset: offset as u32,
+                };
+                (product(bytes), place)
+            }));
+        }
+        if windows.is_empty() {
+            return Self::default();
+        }
+        windows.sort_by_key(|&(product, _)| product);
+        let bits = (windows.len() * BITS_PER_WINDOW)
+            .next_power_of_two()
+            .max(64);
+        let mut table = Self {
+            bitmap: vec![0; bits / 64],
+            shift: u64::BITS - bits.trailing_zeros(),
+            ends: vec![0; bits / BITS_PER_WINDOW],
+            places: windows.iter().map(|&(_, place)| place).collect(),
+        };
+        for ((product, _), end) in windows.into_iter().zip(1..) {
+            let hash = (product >> table.shift) as usize;
+            if let Some(word) = table.bitmap.get_mut(hash / 64) {
+                *word |= 1 << (hash % 64);
+            }
+            if let Some(last) = table.ends.get_mut(hash / BITS_PER_WINDOW) {
+                *last = end;
+            }
+        }
+        // A hash that none has ends where the one before does.
+        let mut before = 0;
+        for end in &mut table.ends {
+            before = before.max(*end);
+            *end = before;
+        }
+        table
+    }
+
+    /// Calls `visit` wherever in `value` a window stands that may be one of the table, with the places in literals that it may have.
+    #[inline]
+    pub(crate) fn each_known(&self, value: &[u8], mut visit: impl FnMut(usize, &[Place])) {
+        if self.places.is_empty() {
+            return;
+        }
+        let mut look = |at: usize, window: &[u8; WIDTH]| {
+            let hash = (product(window) >> self.shift) as usize;
+            let word = self.bitmap.get(hash / 64).copied().unwrap_or(0);
+            if word >> (hash % 64) & 1 == 1 {
+                visit(at, self.places(hash / BITS_PER_WINDOW));
+            }
+        };
+        if STEP == 1 {
+            // What the other loop does, without the bookkeeping of steps.
+            for (at, window) in value.array_windows::<WIDTH>().enumerate() {
+                look(at, window);
+            }
+        } else {
+            let mut at = 0;
+            while let Some(window) = value.get(at..).and_then(<[u8]>::first_chunk) {
+                look(at, window);
+                at += STEP;
+            }
+        }
+    }
+
+    fn places(&self, bucket: usize) -> &[Place] {
+        let end_of = |bucket: usize| self.ends.get(bucket).map_or(0, |&end| end as usize);
+        let start = bucket.checked_sub(1).map_or(0, end_of);
+        self.places.get(start..end_of(bucket)).unwrap_or_default()
+    }
+
+    /// Bytes that the table takes.
+    pub(crate) fn size(&self) -> usize {
+        self.bitmap.len() * size_of::<u64>()
+            + self.ends.len() * size_of::<u32>()
+            + self.places.len() * size_of::<Place>()
+    }
+}
+
+/// A number whose upper bits depend on all bytes of a window.
+#[inline]
+fn product<const WIDTH: usize>(window: &[u8; WIDTH]) -> u64 {
+    // Written so that it compiles to one load.
+    let mut bytes = [0; 8];
+    if let Some(start) = bytes.first_chunk_mut() {
+        *start = *window;
+    }
+    u64::from_le_bytes(bytes).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// How common windows are expected to be in values: those that many literals share are, and so are those of common letters.
+pub(crate) struct Commonness {
+    /// How many times four bytes stand in literals.
+    shared: FxHashMap<[u8; 4], u32>,
+}
+
+impl Commonness {
+    /// Learns from literals.
+    pub(crate) fn among(literals: &[&[u8]]) -> Self {
+        let mut shared = FxHashMap::default();
+        for bytes in literals.iter().flat_map(|literal| literal.array_windows()) {
+            *shared.entry(*bytes).or_insert(0) += 1;
+        }
+        Self { shared }
+    }
+
+    /// Where the `count` successive windows of `width` bytes begin that are the rarest in sum.
+    fn rarest(&self, literal: &[u8], width: usize, count: usize) -> usize {
+        let windows: Vec<f32> = literal.windows(width).map(|bytes| self.of(bytes)).collect();
+        let sums = windows.windows(count).map(|sums| sums.iter().sum::<f32>());
+        let rarest = sums.enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b));
+        rarest.map_or(0, |(offset, _)| offset)
+    }
+
+    /// A wide window is as rare as its rarest four bytes.
+    fn of(&self, bytes: &[u8]) -> f32 {
+        let of_four = |bytes: &[u8; 4]| {
+            let shared = self.shared.get(bytes).copied().unwrap_or(1);
+            let letters: f32 = bytes.iter().map(|&byte| frequency(byte)).product();
+            shared as f32 + 1e5 * letters
+        };
+        bytes
+            .array_windows()
+            .map(of_four)
+            .fold(f32::INFINITY, f32::min)
+    }
+}
+
+/// About how often a byte occurs in folded log text.
+fn frequency(byte: u8) -> f32 {
+    match byte {
+        b'e' | b' ' | b'0' => 0.06,
+        b't' | b's' | b'o' | b'i' | b'r' | b'n' | b'a' => 0.05,
+        b'c' | b'd' | b'l' | b'm' | b'p' | b'u' | b'\\' | b'.' | b'1'..=b'9' => 0.03,
+        b'b' | b'f' | b'g' | b'h' | b'v' | b'w' | b'x' | b'y' | b'k' | b'-' | b':' | b'/'
+        | b'_' => 0.015,
+        _ => 0.005,
+    }
+}
