@@ -37,3 +37,6 @@ pub use partials::{Partials, RowOrigins};
 pub use plan::Plan;
 pub use source::{Progress, SourceId, SourceProgress, SourceState};
 pub use tables::Tables;
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ pub(super) struct SqlError {
 impl SqlError {
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self {
-            message: message.into(),
+            message: lower_case(message.into()),
             span: None,
             help: None,
         }
@@ -78,6 +78,17 @@ impl From<DataFusionError> for SqlError {
             )),
             None => error,
         }
+    }
+}
+
+/// A message as all of ours are: not beginning with a capital, unless the first word is all capitals (SQL).
+fn lower_case(message: String) -> String {
+    let mut letters = message.chars();
+    match (letters.next(), letters.clone().next()) {
+        (Some(first), Some(second)) if first.is_uppercase() && !second.is_uppercase() => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => message,
     }
 }
 

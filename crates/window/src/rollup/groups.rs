@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, UInt64Array, new_empty_array};
+use arrow::array::{Array, ArrayRef, BooleanArray, UInt64Array, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, Rows, SortField};
@@ -192,12 +192,11 @@ pub(super) fn neutral_states(aggregates: &[Aggregate]) -> Result<Vec<ArrayRef>, 
     let mut states = Vec::new();
     for aggregate in aggregates {
         let mut accumulator = accumulator(aggregate)?;
-        let none: Vec<ArrayRef> = aggregate
-            .arguments
-            .iter()
-            .map(|(_, of)| new_empty_array(of))
-            .collect();
-        accumulator.update_batch(&none, &[], None, 1)?;
+        // One row that does not count. No row at all would not do: some accumulators then take the group as seen.
+        let nulls = aggregate.arguments.iter();
+        let nulls: Vec<ArrayRef> = nulls.map(|(_, of)| new_null_array(of, 1)).collect();
+        let none = BooleanArray::from(vec![false]);
+        accumulator.update_batch(&nulls, &[0], Some(&none), 1)?;
         for (state, field) in accumulator
             .state(EmitTo::All)?
             .into_iter()

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    BinaryOperator, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    GroupByExpr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, Spanned,
-    Statement, TableFactor, UnaryOperator, Value, visit_expressions, visit_expressions_mut,
+    AccessExpr, BinaryOperator, CastKind, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem,
+    SetExpr, Spanned, Statement, TableFactor, UnaryOperator, Value, VisitMut, VisitorMut,
+    visit_expressions,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
@@ -59,10 +60,11 @@ pub(super) fn parse(
     };
     let select = select_of(&mut query)?;
     let (table, table_span) = table_of(select)?;
-    let group_by = group_by_of(select)?;
-    let aliases = name_projection(select)?;
+    let called = called(select, &table);
+    let aliases = name_projection(select, &called)?;
+    let group_by = group_by_of(select, &called)?;
     let event_time_is_a_field = types.contains_key(EVENT_TIME);
-    rewrite(select, &table, event_time_is_a_field)?;
+    rewrite(select, called, event_time_is_a_field)?;
     let columns = columns_of(select, &aliases)?;
     let extremes = extremes_of(select);
     unalias_table(select, &table);
@@ -169,10 +171,17 @@ fn table_of(select: &Select) -> Result<(String, Span), SqlError> {
     }
 }
 
-fn group_by_of(select: &Select) -> Result<Vec<String>, SqlError> {
+fn group_by_of(select: &Select, table: &str) -> Result<Vec<String>, SqlError> {
     match &select.group_by {
         GroupByExpr::Expressions(items, modifiers) if modifiers.is_empty() && !items.is_empty() => {
-            Ok(items.iter().map(plain_text).collect())
+            // `GROUP BY 1` is the first item of the SELECT list.
+            let position = |item: &Expr| item.to_string().parse::<usize>().ok()?.checked_sub(1);
+            let selected = |item| match select.projection.get(position(item)?)? {
+                SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+                _ => None,
+            };
+            let name = |item| selected(item).unwrap_or_else(|| plain_text(item, table));
+            Ok(items.iter().map(name).collect())
         }
         GroupByExpr::Expressions(items, modifiers) if modifiers.is_empty() && items.is_empty() => {
             Err(SqlError::new("a rollup needs a time window to GROUP BY")
@@ -183,15 +192,16 @@ fn group_by_of(select: &Select) -> Result<Vec<String>, SqlError> {
 }
 
 /// Gives every item of the SELECT list a name; returns the names that the query itself gave.
-fn name_projection(select: &mut Select) -> Result<BTreeSet<String>, SqlError> {
+fn name_projection(select: &mut Select, table: &str) -> Result<BTreeSet<String>, SqlError> {
     let mut aliases = BTreeSet::new();
     let mut names = BTreeSet::new();
     for item in &mut select.projection {
         let span = item.span();
         let (expr, alias) = match item {
-            SelectItem::UnnamedExpr(expr) => {
-                (expr.clone(), Ident::with_quote('"', plain_text(expr)))
-            }
+            SelectItem::UnnamedExpr(expr) => (
+                expr.clone(),
+                Ident::with_quote('"', plain_text(expr, table)),
+            ),
             SelectItem::ExprWithAlias { expr, alias } => {
                 aliases.insert(alias.value.clone());
                 (expr.clone(), alias.clone())
@@ -210,46 +220,57 @@ fn name_projection(select: &mut Select) -> Result<BTreeSet<String>, SqlError> {
     Ok(aliases)
 }
 
-/// An expression as its author would call it: an identifier without its quotes, anything else as SQL.
-fn plain_text(expr: &Expr) -> String {
-    match expr {
-        Expr::Identifier(ident) => ident.value.clone(),
-        Expr::CompoundIdentifier(parts) => dotted(parts),
-        other => other.to_string(),
-    }
-}
-
-fn dotted(parts: &[Ident]) -> String {
-    let parts: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
-    parts.join(".")
+/// An expression as its author would call it: a column without quotes, anything else as SQL.
+fn plain_text(expr: &Expr, table: &str) -> String {
+    path(expr).map_or_else(|| expr.to_string(), |path| column_name(&path, table))
 }
 
 /// The rewriting described at [`RollupQuery`], of expressions.
-fn rewrite(select: &mut Select, table: &str, event_time_is_a_field: bool) -> Result<(), SqlError> {
-    let alias = match select.from.first().map(|from| &from.relation) {
+fn rewrite(
+    select: &mut Select,
+    table: String,
+    event_time_is_a_field: bool,
+) -> Result<(), SqlError> {
+    let mut rewriting = Rewriting {
+        table,
+        event_time_is_a_field,
+    };
+    match select.visit(&mut rewriting) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+/// What the query calls its table.
+fn called(select: &Select, table: &str) -> String {
+    match select.from.first().map(|from| &from.relation) {
         Some(TableFactor::Table {
             alias: Some(alias), ..
         }) => alias.name.value.clone(),
         _ => table.to_owned(),
-    };
-    let flow = visit_expressions_mut(select, |expr| {
+    }
+}
+
+struct Rewriting {
+    /// What the query calls its table.
+    table: String,
+    event_time_is_a_field: bool,
+}
+
+impl VisitorMut for Rewriting {
+    type Break = SqlError;
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
         let span = expr.span();
+        if let Some(path) = path(expr) {
+            *expr = Expr::Identifier(self.column(&path, span));
+            return ControlFlow::Continue(());
+        }
         match expr {
-            Expr::Identifier(ident) => column(ident, event_time_is_a_field),
-            Expr::CompoundIdentifier(parts) => {
-                let parts = match parts.as_slice() {
-                    [first, rest @ ..] if !rest.is_empty() && first.value == alias => rest,
-                    all => all,
-                };
-                let mut ident = Ident::with_quote_and_span('"', span, dotted(parts));
-                column(&mut ident, event_time_is_a_field);
-                *expr = Expr::Identifier(ident);
-            }
             Expr::Cast { kind, .. } => *kind = CastKind::TryCast,
             Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
-                return ControlFlow::Break(
-                    SqlError::new("a rollup cannot have a subquery").at(span),
-                );
+                let error = SqlError::new("a rollup cannot have a subquery");
+                return ControlFlow::Break(error.at(span));
             }
             Expr::Function(function) if function.over.is_some() => {
                 let error = SqlError::new("a rollup cannot have window functions (OVER)");
@@ -258,18 +279,55 @@ fn rewrite(select: &mut Select, table: &str, event_time_is_a_field: bool) -> Res
             _ => spell_out(expr),
         }
         ControlFlow::Continue(())
-    });
-    match flow {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
     }
 }
 
-fn column(ident: &mut Ident, event_time_is_a_field: bool) {
-    if ident.value == EVENT_TIME && !event_time_is_a_field {
-        TIME.clone_into(&mut ident.value);
+impl Rewriting {
+    fn column(&self, path: &[&str], span: Span) -> Ident {
+        let name = column_name(path, &self.table);
+        let is_time = name == EVENT_TIME && !self.event_time_is_a_field;
+        let name = if is_time { TIME.to_owned() } else { name };
+        Ident::with_quote_and_span('"', span, name)
     }
-    ident.quote_style = Some('"');
+}
+
+/// The name of a column: its parts, without the table's name.
+fn column_name(path: &[&str], table: &str) -> String {
+    match path {
+        [first, rest @ ..] if !rest.is_empty() && *first == table => rest.join("."),
+        all => all.join("."),
+    }
+}
+
+/// The parts of a column's name; none when the expression is no column.
+fn path(expr: &Expr) -> Option<Vec<&str>> {
+    match expr {
+        Expr::Identifier(name) => Some(vec![&name.value]),
+        Expr::CompoundIdentifier(parts) => {
+            Some(parts.iter().map(|part| part.value.as_str()).collect())
+        }
+        // `user`, `current_date` and the like are functions to the parser, but to people they are fields of events.
+        Expr::Function(Function {
+            name,
+            args: FunctionArguments::None,
+            over: None,
+            ..
+        }) => {
+            let parts = name.0.iter().map(ObjectNamePart::as_ident);
+            parts.map(|part| Some(part?.value.as_str())).collect()
+        }
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            let mut parts = path(root)?;
+            for access in access_chain {
+                match access {
+                    AccessExpr::Dot(part) => parts.extend(path(part)?),
+                    AccessExpr::Subscript(_) => return None,
+                }
+            }
+            Some(parts)
+        }
+        _ => None,
+    }
 }
 
 /// `BETWEEN`, `IN (1, 2)` and `-x` as binary operations.

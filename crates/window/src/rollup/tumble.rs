@@ -20,7 +20,8 @@ pub(super) const EXAMPLE: &str = "tumble(interval '1 minute')";
 /// The function by whose name a query asks for a window. It stands for the start of the window; stage 1 puts in the value, so
 /// it is never called.
 pub(super) static TUMBLE: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
-    let signature = Signature::any(1, Volatility::Immutable);
+    // Volatile, so that nobody tries to compute it while planning.
+    let signature = Signature::any(1, Volatility::Volatile);
     Arc::new(ScalarUDF::new_from_impl(Tumble { signature }))
 });
 

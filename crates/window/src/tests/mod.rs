@@ -1,0 +1,15 @@
+//! The two stages together, through the public interface.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod counting;
+mod exchange;
+mod laws;
+mod naive;
+mod queries;
+mod world;

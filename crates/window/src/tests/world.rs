@@ -1,0 +1,377 @@
+//! A small world to run the stages in: rules, a log of several partitions, workers, an exchange.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{
+    ArrayRef, ListBuilder, RecordBatch, StringViewBuilder, TimestampNanosecondArray, UInt16Array,
+};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use haechi_rules::{
+    CompareOp, Correlation, CorrelationKind, DetectionRule, Expr, FieldType, Level, Logsource,
+    Rollup, RuleHeader, RuleSet, Span,
+};
+
+use crate::{Merger, Outcome, Partials, Plan, Progress, RowOrigins, SourceClock, SourceId, Tables};
+
+pub(super) const SECOND: i64 = 1_000_000_000;
+
+pub(super) fn header(id: &str) -> RuleHeader {
+    RuleHeader {
+        id: id.into(),
+        name: None,
+        title: id.to_owned(),
+        description: None,
+        level: Level::Medium,
+        status: None,
+        tags: Vec::new(),
+        author: None,
+        references: Vec::new(),
+        falsepositives: Vec::new(),
+        file: Path::new("rules.yml").into(),
+        span: Span::default(),
+    }
+}
+
+pub(super) fn detection(id: &str) -> Arc<DetectionRule> {
+    Arc::new(DetectionRule {
+        header: header(id),
+        logsource: Logsource::default(),
+        condition: Expr::Const(true),
+        alerts: false,
+    })
+}
+
+/// A correlation over all of the first `detections` detections.
+pub(super) fn correlation(
+    detections: usize,
+    group_by: &[&str],
+    timespan_ns: i64,
+    condition: &[(CompareOp, f64)],
+) -> Correlation {
+    Correlation {
+        header: header("correlation"),
+        kind: CorrelationKind::EventCount,
+        rules: (0..detections).collect(),
+        group_by: group_by.iter().map(ToString::to_string).collect(),
+        timespan_ns,
+        condition: condition.to_vec(),
+        aliases: BTreeMap::new(),
+        generate: false,
+    }
+}
+
+pub(super) fn rollup(sql: &str, types: &[(&str, FieldType)]) -> Rollup {
+    Rollup {
+        header: header("rollup"),
+        sql: sql.to_owned(),
+        sql_span: Span {
+            line: 10,
+            column: 5,
+            len: 0,
+        },
+        types: types
+            .iter()
+            .map(|&(name, of)| (name.to_owned(), of))
+            .collect(),
+    }
+}
+
+/// Detections `d0`, `d1`, …, and these rules.
+pub(super) fn rule_set(
+    detections: usize,
+    correlations: Vec<Correlation>,
+    rollups: Vec<Rollup>,
+) -> RuleSet {
+    RuleSet {
+        detections: (0..detections)
+            .map(|n| detection(&format!("d{n}")))
+            .collect(),
+        correlations: correlations.into_iter().map(Arc::new).collect(),
+        rollups: rollups.into_iter().map(Arc::new).collect(),
+    }
+}
+
+pub(super) fn plan(rules: &RuleSet) -> Arc<Plan> {
+    Arc::new(Plan::compile(rules, &Tables::new(["logs".into()])).unwrap())
+}
+
+/// A field of an event: absent, or its values (null is a JSON null).
+pub(super) type Values = Option<Vec<Option<String>>>;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Event {
+    pub(super) topic: &'static str,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    pub(super) time_ns: i64,
+    pub(super) class: u16,
+    pub(super) fields: BTreeMap<&'static str, Values>,
+    /// The detections that match it.
+    pub(super) hits: Vec<u32>,
+}
+
+impl Event {
+    pub(super) fn at(time_ns: i64) -> Self {
+        Self {
+            topic: "logs",
+            time_ns,
+            ..Self::default()
+        }
+    }
+
+    /// With a field of one value.
+    pub(super) fn with(mut self, field: &'static str, value: &str) -> Self {
+        self.fields
+            .insert(field, Some(vec![Some(value.to_owned())]));
+        self
+    }
+
+    /// With a field as given.
+    pub(super) fn with_values(mut self, field: &'static str, values: Values) -> Self {
+        self.fields.insert(field, values);
+        self
+    }
+
+    pub(super) fn hit(mut self, rule: u32) -> Self {
+        self.hits.push(rule);
+        self
+    }
+
+    pub(super) fn first(&self, field: &str) -> Option<Option<&str>> {
+        let values = self.fields.get(field)?.as_ref()?;
+        values.first().map(|value| value.as_deref())
+    }
+}
+
+/// Numbers the events of each partition in the order given.
+pub(super) fn number(mut events: Vec<Event>) -> Vec<Event> {
+    let mut next: BTreeMap<(&str, i32), i64> = BTreeMap::new();
+    for event in &mut events {
+        let offset = next.entry((event.topic, event.partition)).or_default();
+        event.offset = *offset;
+        *offset += 1;
+    }
+    events
+}
+
+/// A batch as decoding makes it.
+pub(super) fn batch(events: &[Event], fields: &[String]) -> RecordBatch {
+    let list = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8View, true)));
+    let column = |values: &dyn Fn(&Event) -> Values| -> ArrayRef {
+        let mut builder = ListBuilder::new(StringViewBuilder::new());
+        for event in events {
+            match values(event) {
+                None => builder.append(false),
+                Some(values) => {
+                    values
+                        .iter()
+                        .for_each(|value| builder.values().append_option(value.as_ref()));
+                    builder.append(true);
+                }
+            }
+        }
+        Arc::new(builder.finish())
+    };
+    let times: Vec<i64> = events.iter().map(|event| event.time_ns).collect();
+    let classes: Vec<u16> = events.iter().map(|event| event.class).collect();
+    let mut schema = vec![
+        Field::new(
+            "_time",
+            DataType::Timestamp(TimeUnit::Nanosecond, None),
+            false,
+        ),
+        Field::new("_class", DataType::UInt16, false),
+        Field::new("_values", list.clone(), true),
+    ];
+    let mut columns: Vec<ArrayRef> = vec![
+        Arc::new(TimestampNanosecondArray::from(times)),
+        Arc::new(UInt16Array::from(classes)),
+        column(&|_| None),
+    ];
+    for name in fields {
+        schema.push(Field::new(name, list.clone(), true));
+        columns.push(column(&|event| {
+            event.fields.get(name.as_str()).cloned().flatten()
+        }));
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(schema)), columns).unwrap()
+}
+
+/// The classes of all test events.
+pub(super) fn classes() -> Vec<Vec<Logsource>> {
+    let logsource = |product: &str, category: &str| Logsource {
+        product: Some(product.to_owned()),
+        category: Some(category.to_owned()),
+        service: None,
+    };
+    vec![
+        vec![logsource("linux", "webserver")],
+        vec![logsource("windows", "process_creation")],
+    ]
+}
+
+/// How a run is cut.
+#[derive(Debug, Clone)]
+pub(super) struct Setup {
+    pub(super) workers: usize,
+    pub(super) exchange: u32,
+    pub(super) lateness: Duration,
+    /// Sizes of the batches, repeated.
+    pub(super) batches: Vec<usize>,
+    /// Batches between commits, repeated.
+    pub(super) commits: Vec<usize>,
+    pub(super) record_limit: usize,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            exchange: 1,
+            lateness: Duration::from_secs(86_400),
+            batches: vec![1],
+            commits: vec![1],
+            record_limit: 900_000,
+        }
+    }
+}
+
+/// The exchange topic: the records of each partition.
+pub(super) type Exchange = Vec<Vec<Vec<u8>>>;
+
+struct Worker {
+    partials: Partials,
+    clocks: BTreeMap<SourceId, SourceClock>,
+}
+
+/// Runs stage 1 over a log. `events` are in the order of arrival: within a partition in the order of its offsets.
+pub(super) fn stage1(plan: &Arc<Plan>, setup: &Setup, events: &[Event]) -> Exchange {
+    let mut sources: Vec<SourceId> = events.iter().map(source).collect();
+    sources.sort();
+    sources.dedup();
+    let mut roster: BTreeMap<Arc<str>, i32> = BTreeMap::new();
+    for source in &sources {
+        let partitions = roster.entry(Arc::clone(&source.topic)).or_default();
+        *partitions = (*partitions).max(source.partition + 1);
+    }
+    let all = roster.iter().flat_map(|(topic, &partitions)| {
+        (0..partitions).map(|partition| SourceId {
+            topic: Arc::clone(topic),
+            partition,
+        })
+    });
+    let all: Vec<SourceId> = all.collect();
+    let mut workers: Vec<Worker> = (0..setup.workers.max(1))
+        .map(|_| Worker {
+            partials: Partials::new(Arc::clone(plan), setup.exchange)
+                .with_record_limit(setup.record_limit),
+            clocks: BTreeMap::new(),
+        })
+        .collect();
+    let owner = |source: &SourceId| all.iter().position(|s| s == source).unwrap() % setup.workers;
+    for source in &all {
+        let clock = SourceClock::new(source.clone(), setup.lateness, Duration::from_secs(60), 0);
+        workers[owner(source)].clocks.insert(source.clone(), clock);
+    }
+    let roster: Vec<(Arc<str>, i32)> = roster.into_iter().collect();
+    let mut exchange: Exchange = vec![Vec::new(); setup.exchange as usize];
+    let mut sizes = setup.batches.iter().cycle().copied();
+    let mut commits = setup.commits.iter().cycle().copied();
+    let mut until_commit = commits.next().unwrap();
+    let mut rest = events;
+    while !rest.is_empty() {
+        // A batch is of one partition.
+        let size = sizes.next().unwrap().max(1);
+        let of = source(&rest[0]);
+        let same = rest
+            .iter()
+            .take(size)
+            .take_while(|event| source(event) == of)
+            .count();
+        let (now, later) = rest.split_at(same);
+        rest = later;
+        let worker = &mut workers[owner(&of)];
+        add(&mut worker.partials, plan, &of, now);
+        let latest = now.iter().map(|event| event.time_ns).max().unwrap();
+        worker.clocks.get_mut(&of).unwrap().observe(latest, 0);
+        until_commit = until_commit.saturating_sub(1);
+        if until_commit == 0 {
+            until_commit = commits.next().unwrap();
+            workers
+                .iter_mut()
+                .for_each(|worker| commit(worker, &roster, &mut exchange));
+        }
+    }
+    for worker in &mut workers {
+        worker.clocks.values_mut().for_each(SourceClock::end);
+        commit(worker, &roster, &mut exchange);
+    }
+    exchange
+}
+
+pub(super) fn add(partials: &mut Partials, plan: &Plan, of: &SourceId, events: &[Event]) {
+    let offsets: Vec<i64> = events.iter().map(|event| event.offset).collect();
+    let hits = events.iter().zip(0..);
+    let hits: Vec<(u32, u32)> = hits
+        .flat_map(|(event, row)| event.hits.iter().map(move |&rule| (rule, row)))
+        .collect();
+    let rows = RowOrigins {
+        topic: &of.topic,
+        partition: of.partition,
+        offsets: &offsets,
+    };
+    partials
+        .add(
+            &batch(events, &plan.fields()),
+            &classes(),
+            &hits,
+            rows,
+            "logs",
+        )
+        .unwrap();
+}
+
+fn commit(worker: &mut Worker, roster: &[(Arc<str>, i32)], exchange: &mut Exchange) {
+    let progress = Progress {
+        roster: roster.to_vec(),
+        sources: worker
+            .clocks
+            .values_mut()
+            .map(|clock| clock.progress(0))
+            .collect(),
+        announce: true,
+    };
+    for (partition, record) in worker.partials.drain(&progress).unwrap() {
+        exchange[partition as usize].push(record);
+    }
+}
+
+pub(super) fn source(event: &Event) -> SourceId {
+    SourceId {
+        topic: event.topic.into(),
+        partition: event.partition,
+    }
+}
+
+/// Runs stage 2 over an exchange.
+pub(super) fn stage2(plan: &Arc<Plan>, exchange: &Exchange) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    for (records, partition) in exchange.iter().zip(0..) {
+        let mut merger = Merger::new(Arc::clone(plan), partition);
+        for record in records {
+            outcomes.extend(merger.apply(record).unwrap());
+        }
+        assert!(merger.is_finished());
+    }
+    outcomes
+}
+
+/// Both stages; the outcomes in a fixed order.
+pub(super) fn run(plan: &Arc<Plan>, setup: &Setup, events: &[Event]) -> Vec<Outcome> {
+    let mut outcomes = stage2(plan, &stage1(plan, setup, events));
+    outcomes.sort_by_cached_key(|outcome| format!("{outcome:?}"));
+    outcomes
+}
