@@ -9,7 +9,7 @@ use crate::commands::generate::{Sink, chosen};
 use crate::generate::{SourceKind, Truth};
 
 /// How long the broker may take to answer.
-pub(crate) const WAIT: Duration = Duration::from_secs(30);
+pub(crate) const WAIT: Duration = Duration::from_secs(15);
 
 /// What the generator calls itself; it joins no group.
 const NAME: &str = "haechi-generate";

@@ -1,7 +1,9 @@
 //! What has to hold before a worker starts: the broker answers, and every topic is there.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anyhow::Context;
 use haechi_engine::Program;
 use haechi_log::KafkaAdmin;
 use tracing::warn;
@@ -23,7 +25,7 @@ pub(crate) struct Preflight {
 /// When no broker answers, or topics are missing; the message lists them all and says how to create them.
 pub(crate) fn check(config: &Config, program: &Program) -> anyhow::Result<Preflight> {
     let admin = KafkaAdmin::open(&config.kafka, WAIT)?;
-    let existing = admin.topics()?;
+    let existing = topics(&admin, config)?;
     let wanted = topology::wanted(
         config,
         longest_span(program),
@@ -42,6 +44,20 @@ pub(crate) fn check(config: &Config, program: &Program) -> anyhow::Result<Prefli
         .flatten();
     Ok(Preflight {
         exchange_partitions: exchange_partitions.map(u32::try_from).transpose()?,
+    })
+}
+
+/// Every topic and its partition count.
+///
+/// # Errors
+/// When no broker answers; the message says where one was looked for.
+pub(crate) fn topics(admin: &KafkaAdmin, config: &Config) -> anyhow::Result<BTreeMap<String, i32>> {
+    let brokers = config
+        .kafka
+        .get("bootstrap.servers")
+        .map_or("", String::as_str);
+    admin.topics().with_context(|| {
+        format!("no answer from `{brokers}`: is the broker up, and are `kafka.bootstrap.servers` and its security settings right?")
     })
 }
 

@@ -12,7 +12,7 @@ pub(crate) struct Rulebook {
     pub(crate) loaded: Loaded,
 }
 
-/// A correlation or rollup that is well-formed but cannot run as a stream; documented with the codes of the rule language.
+/// A correlation or rollup that is well-formed but cannot run as a stream. The rule language has the other codes.
 const UNUSABLE_AGGREGATION: &str = "HC060";
 
 /// How many diagnostics there are.

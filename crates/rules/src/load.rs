@@ -26,7 +26,7 @@ pub struct Loaded {
 }
 
 /// Loads rule files. A path is a file, or a folder whose `*.yml` and `*.yaml` files are all read, in the order of their paths;
-/// hidden files and folders (as Kubernetes makes them beside mounted files) are passed over. A file that is reached
+/// hidden files and folders (as Kubernetes makes them beside mounted files) and `*.test.yml`, the tests of rules, are passed over. A file that is reached
 /// twice is read once. Rules may refer to each other across files.
 pub fn load(paths: &[PathBuf]) -> Loaded {
     let mut walk = Walk::default();

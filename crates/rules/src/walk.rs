@@ -69,9 +69,7 @@ impl Walk {
 
     fn entry(&mut self, entry: &DirEntry, folder: &Path, depth: usize) {
         let path = entry.path();
-        let is_rule = path
-            .extension()
-            .is_some_and(|extension| extension == "yml" || extension == "yaml");
+        let is_rule = is_rule_file(&path);
         // A folder lists the kinds of its entries, so that only links cost a look of their own.
         let found = match entry.file_type() {
             Ok(kind) if !kind.is_symlink() => Ok((kind.is_dir(), folder.join(entry.file_name()))),
@@ -137,4 +135,15 @@ pub(crate) fn read(path: &Path) -> Result<String, Fault> {
             format!("the byte at offset {at} is not utf-8; save the file as utf-8"),
         )
     })
+}
+
+/// `*.yml` and `*.yaml`, but for `*.test.yml` and `*.test.yaml`: those are a rule's tests, and stand beside it.
+fn is_rule_file(path: &Path) -> bool {
+    let yaml = path
+        .extension()
+        .is_some_and(|extension| extension == "yml" || extension == "yaml");
+    let is_test = path
+        .file_stem()
+        .is_some_and(|stem| stem.as_encoded_bytes().ends_with(b".test"));
+    yaml && !is_test
 }

@@ -8,7 +8,7 @@ use haechi_log::{KafkaAdmin, NewTopic};
 use crate::args::TopicsAction;
 use crate::config::{self, Config};
 use crate::kafka_sink::WAIT;
-use crate::preflight::longest_span;
+use crate::preflight::{self, longest_span};
 use crate::topology::{self, Plan, Wanted};
 use crate::{commands, logging};
 
@@ -26,7 +26,12 @@ pub(crate) fn run(action: &TopicsAction) -> anyhow::Result<ExitCode> {
         .map_or_else(|| u32::try_from(config::cores()), |cores| Ok(cores.get()))?;
     let wanted = topology::wanted(&config, longest_span(&program), cores);
     let workers = config.workers.unwrap_or(usize::try_from(cores)?);
-    let plan = topology::plan(&config, wanted, &admin.topics()?, workers);
+    let plan = topology::plan(
+        &config,
+        wanted,
+        &preflight::topics(&admin, &config)?,
+        workers,
+    );
     show(&plan, apply)?;
     if apply {
         create(&admin, &plan, options.replication)?;

@@ -78,6 +78,10 @@ impl Config {
                     .next()
                     .unwrap_or(&message)
                     .to_owned();
+                let message = match message.strip_prefix("invalid ") {
+                    Some("u64" | "u32" | "usize") => "a whole number is wanted here".to_owned(),
+                    _ => message,
+                };
                 ConfigError {
                     file: path.to_owned(),
                     at,
