@@ -5,27 +5,34 @@
 //! carry is matched once, and a rule is looked at only when something that it cannot do without has happened.
 //!
 //! ```text
-//!            rules                                                  batch: a column of texts per field
-//!              │  lower                                                │  field by field
-//!              ▼                                                      ▼
-//!  trees over numbered predicates                      ┌── cache: value → predicates it satisfies ──┐
-//!     │           │           │                        │        hit │                  │ miss       │
-//!     │           │           └─▶ per field one ───────┼────────────┼──▶ matcher ◀─────┘            │
-//!     │           │               matcher              │            │    ├ whole value   hash map    │
-//!     │           │                                    │            │    ├ starts, ends  sorted list │
-//!     │           │                                    │            │    ├ contains      automaton   │
-//!     │           │                                    │            │    │   └ then: pattern, regex, case
-//!     │           │                                    │            │    ├ numbers       sorted      │
-//!     │           │                                    │            │    └ networks      by length   │
-//!     │           │                                    └────────────┼───────────────────────────────┘
-//!     │           │                                                 ▼  row by row
-//!     │           └─▶ triggers: predicate → rules ──────▶ mark what holds; gather the rules that wait for it,
-//!     │               whose rarest need it is             if their logsource covers the row's class
-//!     │                                                             │
-//!     └─▶ programs: conditions, flat ───────────────────▶ decide those rules by the marks
-//!                                                                   ▼
-//!                                                         hits (row, rule)
+//!            rules                                          batch: a column of texts per field
+//!              │ lower                                                  │ field by field
+//!              ▼                                                        ▼
+//!  trees over numbered predicates                    cache: value ─▶ predicates that it satisfies
+//!     │           │           │                                   hit │         │ miss
+//!     │           │           └─▶ a matcher per field ────────────────┼─────────▼
+//!     │           │                 whole value     hash map          │   fold, find literals,
+//!     │           │                 starts, ends    sorted lists      │   then check what hangs on them:
+//!     │           │                 contains        rare windows      │   pattern, case, regex
+//!     │           │                 numbers         sorted            │         │
+//!     │           │                 networks        by length         │         │
+//!     │           │                                                   ▼         ▼
+//!     │           │                                          sets of predicates, sorted by row
+//!     │           │                                                        │ row by row
+//!     │           │                                                        ▼
+//!     │           └─▶ triggers: predicate ─▶ the rules ─────▶ mark what holds, gather the rules that wait for it
+//!     │               whose rarest need it is                 and whose logsource covers the row's class
+//!     │                                                                    │
+//!     └─▶ programs: conditions, flat in memory ─────────────▶ decide these rules by the marks; tests of whole rows
+//!                                                             and tests that were put off are made now
+//!                                                                          ▼
+//!                                                                  hits (row, rule)
 //! ```
+//!
+//! A rule's *need* is a set of predicates of which one must hold for the rule to match; the rarest such set is where the rule
+//! waits (`necessary`, `triggers`). A test is *put off* when it would be satisfied too often or cost too much to be made for every value,
+//! such as a search for two letters, in a rule that has something rarer to wait for (`predicate`). Keywords have a matcher per set of
+//! rules that look at an event, and no cache: all values of an event are many, and most never come again.
 //!
 //! # What a rule means here
 //! - **Case.** Text is compared without case by Unicode simple case folding, one character to one character, rule and value alike
@@ -42,10 +49,14 @@
 //! - **Logsource.** A rule looks at a row when it covers any of the logsources of the row's class.
 //!
 //! # What it costs
-//! A value that the cache knows costs a hash and a comparison. A new one costs one pass of its field's automaton, and checks where a
-//! literal was found; every part is linear in the value, regexes too. A row costs what its values satisfy, plus the rules that wait
+//! A value that the cache knows costs a hash and a comparison. A new one costs a walk over its windows, and checks where a
+//! literal was found; all of it is linear in the value, regexes too. A row costs what its values satisfy, plus the rules that wait
 //! for that, plus the few rules that only say what an event is not ([`Plan::ungated_rules`]). Nothing is allocated per event.
 //! Memory is the plan (shared), and per detector the cache (bounded), scratch in proportion to the largest batch, and the regexes' own.
+//!
+//! Measured on one core of a busy machine with 103,541 Windows events (244 MB) and the 3,755 public rules that load: 0.4 s, about half
+//! of what decoding them takes; 0.4 s with ten times the rules, their literals varied; 0.6 s without a cache. 20,000 events whose
+//! long values are all distinct (54 MB): 0.45 s.
 
 mod affix;
 mod cache;

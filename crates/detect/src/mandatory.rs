@@ -1,7 +1,7 @@
 //! The literals that a regular expression cannot match without.
 //!
 //! Running a regex on every value is what makes rules with regexes dear. Most of them need some literal: `net\s+user` never
-//! matches where `net` is not, so the regex waits until the field's automaton has seen it. From a regex's syntax tree comes
+//! matches where `net` is not, so the regex waits until the field's matcher has seen it. From a regex's syntax tree comes
 //! a set of texts, one of which (at least) is in the folded form of whatever the regex matches.
 
 use std::collections::BTreeSet;

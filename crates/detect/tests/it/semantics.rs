@@ -53,6 +53,8 @@ fn case_folds_beyond_ascii_but_never_changes_the_number_of_characters() {
         &event("HAUPTSTRAßE 1")
     ));
     assert!(!matches(field("f", text("strasse")), &event("straße")));
+    // Two bytes fold to three.
+    assert!(matches(field("f", text("ⱥ")), &event("Ⱥ")));
     assert!(matches(field("f", text("ΟΔΥΣΣΕΥΣ")), &event("οδυσσευς")));
     assert!(matches(field("f", text("ПРИВЕТ*")), &event("привет, мир")));
     assert!(matches(
@@ -198,6 +200,31 @@ fn a_rule_sees_only_the_classes_that_it_covers() {
 }
 
 #[test]
+fn short_texts_and_regexes_without_literals_wait_for_rarer_things() {
+    let rare = || field("image", text("*\\rare.exe"));
+    let put_off = [
+        field("line", text("* -c*")),
+        field("line", Test::Regex(r"\s[0-9]{4}$".to_owned())),
+    ];
+    let event = |image: &str, line: &str| Event::of(&[("image", image), ("line", line)]);
+    for test in put_off {
+        // Alone, with something rarer, negated.
+        let rules = [
+            rule(Logsource::default(), test.clone()),
+            rule(Logsource::default(), Expr::And(vec![rare(), test.clone()])),
+            rule(Logsource::default(), Expr::And(vec![rare(), not(test)])),
+        ];
+        assert!(Plan::compile(&rules).unwrap().ungated_rules().is_empty());
+        let events = [
+            event("C:\\RARE.exe", "x -C 1234"),
+            event("C:\\RARE.exe", "x"),
+            event("C:\\other.exe", "x -c 1234"),
+        ];
+        assert_eq!(detect(&rules, &events), [(0, 0), (0, 1), (1, 2), (2, 0)]);
+    }
+}
+
+#[test]
 fn only_classes_with_keyword_rules_want_all_values() {
     let linux = Logsource {
         product: Some("linux".to_owned()),
@@ -229,6 +256,20 @@ fn a_batch_that_does_not_fit_is_refused() {
     );
     let with_field = batch(&[], &["f".into()], |_| false);
     assert!(detector.detect(&with_field).unwrap().hits.is_empty());
+}
+
+#[test]
+fn a_slice_of_a_batch_is_a_batch() {
+    let rules = [rule(Logsource::default(), field("f", text("*x")))];
+    let plan = Arc::new(Plan::compile(&rules).unwrap());
+    let events: Vec<Event> = ["x", "y", "zx", "a long value that ends with x", ""]
+        .map(|value| Event::of(&[("f", value)]))
+        .to_vec();
+    let batch = batch(&events, plan.fields(), |_| false);
+    let mut detector = Detector::new(plan);
+    detector.bind_classes(&[vec![Logsource::default()]]);
+    let hits = detector.detect(&batch.slice(2, 3)).unwrap().hits;
+    assert_eq!(hits.iter().map(|hit| hit.row).collect::<Vec<_>>(), [0, 1]);
 }
 
 #[test]
