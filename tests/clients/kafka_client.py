@@ -149,7 +149,8 @@ def show(message):
 
 def settings(broker, topic):
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-    found = AdminClient({"bootstrap.servers": broker}).describe_configs([resource])[resource].result(TIMEOUT)
+    admin = AdminClient({"bootstrap.servers": broker})
+    found = admin.describe_configs([resource])[resource].result(TIMEOUT)
     own = {name: entry.value for name, entry in found.items() if entry.source == 1}  # 1: set for this topic
     print(json.dumps(own))
 

@@ -56,7 +56,7 @@ fn diagnostics() {
 
 #[test]
 fn rules_that_ship_pass_the_tests_beside_them() {
-    assert_all(&run(&repository().join("rules"), ".test.ndjson"), 10);
+    assert_all(&run(&repository().join("rules"), ".test.yml"), 10);
 }
 
 /// A runner that accepts anything would make all of the above worthless.

@@ -75,7 +75,7 @@ fn what_is_not_there_or_not_text_is_said() {
         .arg(&file)
         .run()
         .failed()
-        .said(&["binary.yml", "UTF-8"]);
+        .said(&["binary.yml", "utf-8"]);
 }
 
 #[test]

@@ -1,7 +1,4 @@
-//! Cases that an analyst writes: events, and what the rules are to find in them. `tests/README.md` describes the format of
-//! `*.yml`, `rules/README.md` that of `*.test.ndjson`.
-
-mod beside;
+//! Cases that an analyst writes: events, and what the rules are to find in them. `tests/README.md` describes the format.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -110,7 +107,7 @@ pub fn run(folder: &Path, suffix: &str) -> Verdict {
     for path in files(folder, suffix) {
         let text =
             fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let cases = match read(&path, &text) {
+        let cases = match read(&text) {
             Ok(cases) => cases,
             Err(reason) => {
                 verdict
@@ -134,14 +131,11 @@ pub fn run(folder: &Path, suffix: &str) -> Verdict {
 }
 
 /// The cases of a file, each with all that it needs.
-fn read(path: &Path, text: &str) -> Result<Vec<Case>, String> {
-    if path
-        .extension()
-        .is_some_and(|extension| extension == "ndjson")
-    {
-        return beside::read(path, text);
-    }
-    let mut file: File = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+fn read(text: &str) -> Result<Vec<Case>, String> {
+    // An event's `y` is a letter.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let mut file: File =
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
     for case in &mut file.cases {
         case.own = case.own.or(&file.shared);
     }
@@ -236,7 +230,10 @@ impl Case {
         let beside = |name: &str| file.parent().unwrap_or(Path::new("")).join(name);
         let is_name = |text: &str| !text.contains('\n');
         match &setting.rules {
-            None => Err("there are neither rules nor a detection".to_owned()),
+            // Tests beside a rule: NAME.test.yml is about NAME.yml.
+            None => Ok(vec![PathBuf::from(
+                file.to_string_lossy().replace(".test.yml", ".yml"),
+            )]),
             Some(Value::String(name)) if is_name(name) => Ok(vec![beside(name)]),
             Some(Value::String(text)) => Ok(vec![write(folder, text)]),
             Some(Value::Array(items))

@@ -40,7 +40,7 @@ fn every_kind_of_bad_record() {
         (None, Some("tombstone")),
         (Some(b"{\"f\":\"\xc3\x28\"}".to_vec()), Some("utf-8")),
         (Some(deep), Some("nested")),
-        (Some(huge), Some("max_record_bytes")),
+        (Some(huge), Some("limit")),
         (Some(b"{\"f\":\"x\"".to_vec()), Some("json")),
         (Some(b"[]".to_vec()), Some("object")),
         (Some(b"{\"f\":\"y\",\"f\":\"x\"}".to_vec()), None),
