@@ -209,7 +209,7 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
     fn the_plan_finds_what_the_specification_says((rules, classes, batches, cache) in case()) {
         let plan = Arc::new(Plan::compile(&rules).unwrap());
