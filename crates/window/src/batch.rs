@@ -12,6 +12,9 @@ pub(crate) const TIME: &str = "_time";
 /// The column with the index of the event's class.
 pub(crate) const CLASS: &str = "_class";
 
+/// Columns that are no fields of the event.
+pub(crate) const RESERVED: [&str; 3] = [TIME, CLASS, "_values"];
+
 /// The first value of a field in an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum First<'a> {

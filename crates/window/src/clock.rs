@@ -147,9 +147,10 @@ impl SourceClock {
     }
 
     /// What was read since the last [`SourceClock::committed`] will be read again: forgets it. Without this a watermark
-    /// would be announced before the events that it covers.
+    /// would be announced before the events that it covers. The partition is not idle until it has been read to its end again.
     pub fn rewind(&mut self) {
         self.current = self.committed;
+        self.woke(self.committed.since_ns);
     }
 
     /// Whether others wait for this partition, as of the last [`SourceClock::progress`].
@@ -294,5 +295,22 @@ mod tests {
         assert_eq!(clock.watermark_ns(), Some(i64::MAX));
         clock.rewind();
         assert_eq!(clock.state(), SourceState::Active);
+    }
+
+    #[test]
+    fn a_rewound_partition_is_not_idle_until_it_is_read_to_its_end_again() {
+        let mut clock = clock();
+        clock.observe(100 * SECOND, 1000 * SECOND);
+        clock.caught_up(1000 * SECOND);
+        assert_eq!(clock.progress(1100 * SECOND).state, SourceState::Idle);
+        clock.committed();
+        clock.rewind();
+        let progress = clock.progress(1200 * SECOND);
+        assert_eq!(
+            (progress.state, progress.watermark_ns),
+            (SourceState::Active, 95 * SECOND)
+        );
+        clock.caught_up(1200 * SECOND);
+        assert_eq!(clock.progress(1300 * SECOND).state, SourceState::Idle);
     }
 }

@@ -1,9 +1,11 @@
 //! Stage 1: batches and hits become partial aggregates, which a commit drains into the exchange.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use haechi_rules::Logsource;
+use rustc_hash::FxHashMap;
 
 use crate::batch::{self, FieldColumn, First};
 use crate::bounded::bounded;
@@ -206,7 +208,7 @@ impl Partials {
 
 /// The columns that make up the groups of one batch, looked up once.
 #[derive(Default)]
-struct GroupColumns<'a>(Vec<((usize, u32), KeyColumns<'a>)>);
+struct GroupColumns<'a>(FxHashMap<(usize, u32), KeyColumns<'a>>);
 
 /// The columns of one group; a field that the batch does not have is absent from all of its events.
 struct KeyColumns<'a>(Vec<Option<FieldColumn<'a>>>);
@@ -219,25 +221,16 @@ impl<'a> GroupColumns<'a> {
         correlation: usize,
         position: u32,
     ) -> Result<&KeyColumns<'a>, WindowError> {
-        let wanted = (correlation, position);
-        let known = self.0.iter().position(|(of, _)| *of == wanted);
-        let at = match known {
-            Some(at) => at,
-            None => {
-                let fields = plan.counts.get(correlation).map(|count| &count.fields);
-                let fields = fields.and_then(|fields| fields.get(position as usize));
+        match self.0.entry((correlation, position)) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let count = plan.counts.get(correlation);
+                let fields = count.and_then(|count| count.fields.get(position as usize));
                 let columns = fields.into_iter().flatten();
                 let columns = columns.map(|field| FieldColumn::find(batch, field));
-                self.0
-                    .push((wanted, KeyColumns(columns.collect::<Result<_, _>>()?)));
-                self.0.len() - 1
+                Ok(new.insert(KeyColumns(columns.collect::<Result<_, _>>()?)))
             }
-        };
-        let found = self.0.get(at).map(|(_, columns)| columns);
-        found.ok_or_else(|| WindowError::Batch {
-            column: String::new(),
-            reason: "lost".to_owned(),
-        })
+        }
     }
 }
 

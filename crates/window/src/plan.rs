@@ -42,37 +42,31 @@ impl Plan {
             .iter()
             .map(|rule| &*rule.header.id)
             .collect();
-        let counts: Vec<_> = rules
-            .correlations
-            .iter()
-            .map(|rule| Arc::new(CountPlan::new(rule, &ids)))
-            .collect();
-        let mut counted: FxHashMap<u32, Vec<(usize, u32)>> = FxHashMap::default();
-        let mut by_fingerprint = FxHashMap::default();
-        for (index, count) in counts.iter().enumerate() {
-            by_fingerprint.insert(count.fingerprint, Member::Count(index));
-            for (&detection, position) in count.rule.rules.iter().zip(0..) {
-                if let Ok(detection) = u32::try_from(detection) {
-                    counted
-                        .entry(detection)
-                        .or_default()
-                        .push((index, position));
-                }
+        let (mut warnings, mut errors) = (Vec::new(), Vec::new());
+        let (mut counts, mut rollups) = (Vec::new(), Vec::new());
+        for rule in &rules.correlations {
+            match CountPlan::compile(rule, &ids) {
+                Ok(plan) => counts.push(Arc::new(plan)),
+                Err(error) => errors.push(error),
             }
         }
-        let (mut warnings, mut errors, mut rollups) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, rule) in rules.rollups.iter().enumerate() {
+        for rule in &rules.rollups {
             match RollupPlan::compile(rule, tables, &mut warnings) {
-                Ok(plan) => {
-                    by_fingerprint.insert(plan.fingerprint, Member::Rollup(index));
-                    rollups.push(Arc::new(plan));
-                }
+                Ok(plan) => rollups.push(Arc::new(plan)),
                 Err(error) => errors.push(error),
             }
         }
         if !errors.is_empty() {
             return Err(errors);
         }
+        let by_fingerprint = counts.iter().enumerate();
+        let by_fingerprint =
+            by_fingerprint.map(|(index, plan)| (plan.fingerprint, Member::Count(index)));
+        let mut by_fingerprint: FxHashMap<_, _> = by_fingerprint.collect();
+        for (index, plan) in rollups.iter().enumerate() {
+            by_fingerprint.insert(plan.fingerprint, Member::Rollup(index));
+        }
+        let counted = counted(&counts);
         Ok(Self {
             counts,
             counted,
@@ -133,4 +127,20 @@ impl Plan {
     pub(crate) fn member(&self, fingerprint: &Fingerprint) -> Option<Member> {
         self.by_fingerprint.get(fingerprint).copied()
     }
+}
+
+/// Which correlations count each detection, and its position in their `rules`.
+fn counted(counts: &[Arc<CountPlan>]) -> FxHashMap<u32, Vec<(usize, u32)>> {
+    let mut counted: FxHashMap<u32, Vec<(usize, u32)>> = FxHashMap::default();
+    for (index, count) in counts.iter().enumerate() {
+        for (&detection, position) in count.rule.rules.iter().zip(0..) {
+            if let Ok(detection) = u32::try_from(detection) {
+                counted
+                    .entry(detection)
+                    .or_default()
+                    .push((index, position));
+            }
+        }
+    }
+    counted
 }

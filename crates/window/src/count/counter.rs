@@ -68,10 +68,9 @@ impl Counter {
         let due_ns = self.window_end(event.time_ns);
         let decided = watermark_ns.is_some_and(|watermark_ns| due_ns <= watermark_ns);
         let known = self.groups.get(key);
-        let taken = known.and_then(|group| group.taken_ns);
-        if decided && watermark_ns.is_some_and(|watermark_ns| event.time_ns < watermark_ns)
-            || taken.is_some_and(|taken_ns| event.time_ns < taken_ns)
-        {
+        let taken_ns = known.and_then(|group| group.taken_ns);
+        let taken = taken_ns.is_some_and(|taken_ns| event.time_ns < taken_ns);
+        if decided || taken {
             return Arrival::Late;
         }
         if known.is_none() {

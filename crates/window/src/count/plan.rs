@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use haechi_rules::{CompareOp, Correlation};
 
+use crate::batch::RESERVED;
+use crate::error::CompileError;
 use crate::frame::Fingerprint;
 use crate::route::GroupHasher;
 
@@ -31,7 +33,7 @@ pub(crate) enum Decision {
 
 impl CountPlan {
     /// Compiles a correlation; `ids` are the ids of all detections.
-    pub(crate) fn new(rule: &Arc<Correlation>, ids: &[&str]) -> Self {
+    pub(crate) fn compile(rule: &Arc<Correlation>, ids: &[&str]) -> Result<Self, CompileError> {
         let field = |group: &String, detection: usize| {
             let alias = rule
                 .aliases
@@ -46,13 +48,25 @@ impl CountPlan {
                 .collect()
         };
         let fields: Vec<Vec<String>> = rule.rules.iter().map(of_rule).collect();
-        Self {
+        let reserved = |field: &&String| RESERVED.contains(&field.as_str());
+        if let Some(field) = fields.iter().flatten().find(reserved) {
+            return Err(CompileError {
+                rule: Arc::clone(&rule.header.id),
+                file: Arc::clone(&rule.header.file),
+                span: rule.header.span,
+                message: format!(
+                    "a correlation cannot group by `{field}`: it is no field of the event"
+                ),
+                help: None,
+            });
+        }
+        Ok(Self {
             fingerprint: fingerprint(rule, &fields, ids),
             hasher: GroupHasher::new(&rule.header.id),
             decision: decision(&rule.condition),
             fields,
             rule: Arc::clone(rule),
-        }
+        })
     }
 
     /// Whether this many events in a window satisfy the condition.

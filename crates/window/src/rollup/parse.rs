@@ -15,12 +15,10 @@ use datafusion_sql::sqlparser::tokenizer::{Location, Span};
 use haechi_rules::FieldType;
 
 use super::error::SqlError;
-use crate::batch::{CLASS, TIME};
+use crate::batch::{RESERVED, TIME};
 
 /// How queries call the event's time; `_time` is understood too.
 const EVENT_TIME: &str = "event_time";
-/// Columns of a batch that a query cannot read.
-const RESERVED: [&str; 2] = [CLASS, "_values"];
 /// No query that a person writes nests deeper.
 const RECURSION_LIMIT: usize = 64;
 
@@ -419,7 +417,8 @@ fn columns_of(select: &Select, aliases: &BTreeSet<String>) -> Result<BTreeSet<St
         later.insert(name.value.clone());
     });
     columns.extend(later.into_iter().filter(|name| !aliases.contains(name)));
-    match RESERVED.iter().find(|name| columns.contains(**name)) {
+    let unreadable = |name: &&&str| **name != TIME && columns.contains(**name);
+    match RESERVED.iter().find(unreadable) {
         Some(name) => Err(SqlError::new(format!(
             "`{name}` cannot be read in a rollup"
         ))),

@@ -89,6 +89,7 @@ impl RollupPlan {
         let in_file = |error: SqlError| error.in_file(rule);
         let query = parse::parse(&rule.sql, &rule.types).map_err(in_file)?;
         warnings.extend(text_extremes(rule, &query));
+        warnings.extend(unread_types(rule, &query));
         compile(rule, tables, query).map_err(in_file)
     }
 
@@ -159,6 +160,20 @@ fn text_extremes(rule: &Rollup, query: &RollupQuery) -> Vec<CompileError> {
                 "declare the field under `types:` as bigint or double, or as string if text is meant: `{column}: bigint`"
             );
             SqlError::new(message).help(help).at(*span).in_file(rule)
+        })
+        .collect()
+}
+
+/// Types of fields that the query does not read: a misspelled name, most likely.
+fn unread_types(rule: &Rollup, query: &RollupQuery) -> Vec<CompileError> {
+    let unread = rule
+        .types
+        .keys()
+        .filter(|name| !query.columns.contains(*name));
+    unread
+        .map(|name| {
+            let message = format!("`types` names `{name}`, which the query does not read");
+            SqlError::new(message).in_file(rule)
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use haechi_rules::CompareOp::{Eq, Gt, Gte, Lt, Lte, Neq};
 use haechi_rules::{CompareOp, Correlation};
 
 use super::world::{Event, SECOND, Setup, correlation, number, plan, rule_set, run};
-use crate::{Correlated, LateKind, Outcome};
+use crate::{Correlated, LateKind, Outcome, Plan, Tables};
 
 fn found(rule: &Correlation, events: Vec<Event>) -> Vec<Correlated> {
     let detections = rule.rules.len();
@@ -239,4 +239,11 @@ fn late_events() {
         .iter()
         .filter(|outcome| matches!(outcome, Outcome::Late(_)));
     assert_eq!(late.count(), 2);
+}
+
+#[test]
+fn columns_that_are_no_fields_are_no_groups() {
+    let rule = correlation(1, &["_time"], 10 * SECOND, &[(Gte, 2.0)]);
+    let errors = Plan::compile(&rule_set(1, vec![rule], Vec::new()), &Tables::default());
+    assert!(errors.err().unwrap()[0].message.contains("`_time`"));
 }

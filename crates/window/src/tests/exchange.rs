@@ -235,14 +235,14 @@ fn large_partials_become_several_records() {
 #[test]
 fn huge_values_do_not_make_huge_records() {
     let plan = plan(&rules());
-    let huge = "x".repeat(3_000_000);
+    let huge = "x".repeat(300_000);
     let event = Event::at(0).with("host", &huge).with("user", &huge).hit(0);
     let exchange = stage1(
         &plan,
         &Setup::default(),
         &number(vec![event.clone(), event]),
     );
-    assert!(exchange[0].iter().all(|record| record.len() < 100_000));
+    assert!(exchange[0].iter().all(|record| record.len() < 40_000));
     assert_eq!(stage2(&plan, &exchange).len(), 2);
 }
 
@@ -281,16 +281,12 @@ proptest! {
 fn tampered_records_do_no_harm() {
     let plan = plan(&rules());
     let record = sealed_record(&plan);
-    std::panic::set_hook(Box::new(|_| {}));
     let mut refused = 0;
     for at in 16..record.len() {
-        for change in [0x01, 0x80, 0xff] {
-            let mut tampered = record.clone();
-            tampered[at] ^= change;
-            let mut merger = Merger::new(Arc::clone(&plan), 0);
-            refused += usize::from(merger.apply(&reseal(tampered)).is_err());
-        }
+        let mut tampered = record.clone();
+        tampered[at] ^= if at % 2 == 0 { 0x01 } else { 0xff };
+        let mut merger = Merger::new(Arc::clone(&plan), 0);
+        refused += usize::from(merger.apply(&reseal(tampered)).is_err());
     }
-    drop(std::panic::take_hook());
     assert!(refused > 100);
 }

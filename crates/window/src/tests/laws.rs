@@ -1,7 +1,7 @@
 //! What holds for every log, however it is cut.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use haechi_rules::{CompareOp, FieldType};
@@ -28,7 +28,7 @@ fn log() -> impl Strategy<Value = Vec<Event>> {
         prop::sample::select(vec![Some("u"), Some("v"), None]),
         prop::sample::subsequence(vec![0u32, 1], 0..=2),
     );
-    prop::collection::vec(event, 1..60).prop_map(|events| {
+    prop::collection::vec(event, 1..50).prop_map(|events| {
         let mut now = [0i64; 3];
         let events =
             events
@@ -52,23 +52,28 @@ fn log() -> impl Strategy<Value = Vec<Event>> {
 
 fn setup() -> impl Strategy<Value = Setup> {
     let sizes = || prop::collection::vec(1usize..8, 1..4);
-    (
+    let limits = prop::sample::select(vec![1500usize, 900_000]);
+    let parts = (
         1usize..4,
         1u32..5,
         sizes(),
         sizes(),
-        prop::sample::select(vec![1500usize, 900_000]),
+        limits,
+        0usize..4,
+        0usize..4,
+    );
+    parts.prop_map(
+        |(workers, exchange, batches, commits, record_limit, rebalance, abort)| Setup {
+            workers,
+            exchange,
+            lateness: Duration::from_secs(DISORDER as u64),
+            batches,
+            commits,
+            record_limit,
+            rebalance,
+            abort,
+        },
     )
-        .prop_map(
-            |(workers, exchange, batches, commits, record_limit)| Setup {
-                workers,
-                exchange,
-                lateness: Duration::from_secs(DISORDER as u64),
-                batches,
-                commits,
-                record_limit,
-            },
-        )
 }
 
 fn condition() -> impl Strategy<Value = Vec<(CompareOp, f64)>> {
@@ -121,6 +126,20 @@ fn aggregates() -> haechi_rules::Rollup {
         &[("bytes", FieldType::Bigint)],
     )
 }
+
+static AGGREGATES: LazyLock<Arc<Plan>> =
+    LazyLock::new(|| plan(&rule_set(0, Vec::new(), vec![aggregates()])));
+
+static AGGREGATES_AND_COUNTS: LazyLock<Arc<Plan>> = LazyLock::new(|| {
+    let rule = correlation(2, &["host"], 10 * SECOND, &[(CompareOp::Gte, 2.0)]);
+    plan(&rule_set(2, vec![rule], vec![aggregates()]))
+});
+
+static FRACTIONS: LazyLock<Arc<Plan>> = LazyLock::new(|| {
+    let sql =
+        "SELECT sum(x) AS total, avg(x / 3) AS mean FROM logs GROUP BY tumble(interval '1 minute')";
+    plan(&rule_set(0, Vec::new(), vec![rollup(sql, &[])]))
+});
 
 /// A copy of `bytes` under another name, for a column without a declared type.
 fn with_text_bytes(log: &[Event]) -> Vec<Event> {
@@ -179,9 +198,9 @@ fn texts(log: &[Event], start_ns: i64, columns: &BTreeMap<&str, &Value>) -> i64 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Within the lateness, findings are those of the definition, whatever the cuts, workers and partitions.
+    /// Within the lateness, findings are those of the definition, whatever the cuts, workers, partitions, rebalances and aborts.
     #[test]
     fn event_count_is_what_its_definition_says(
         log in log(),
@@ -201,7 +220,7 @@ proptest! {
         prop_assert_eq!(&run(&plan, &setup, &interleave(&log, &order)), &expected);
     }
 
-    /// Within the lateness, rows are those of the definition, whatever the cuts, workers and partitions.
+    /// Within the lateness, rows are those of the definition, whatever the cuts, workers, partitions, rebalances and aborts.
     #[test]
     fn rollups_are_what_their_definition_says(
         log in log(),
@@ -209,10 +228,10 @@ proptest! {
         order in prop::collection::vec(0usize..3, 1..10),
     ) {
         let log = with_text_bytes(&log);
-        let plan = plan(&rule_set(0, Vec::new(), vec![aggregates()]));
-        let outcomes = run(&plan, &setup, &log);
+        let plan = &*AGGREGATES;
+        let outcomes = run(plan, &setup, &log);
         check_rollup(&outcomes, &log)?;
-        prop_assert_eq!(run(&plan, &setup, &interleave(&log, &order)), outcomes);
+        prop_assert_eq!(run(plan, &setup, &interleave(&log, &order)), outcomes);
     }
 
     /// Sums of fractions are the same to the last bit, whatever the cuts, workers and partitions.
@@ -229,24 +248,22 @@ proptest! {
             event
         });
         let log = number(events.collect());
-        let sql = "SELECT sum(x) AS total, avg(x / 3) AS mean FROM logs GROUP BY tumble(interval '1 minute')";
-        let plan = plan(&rule_set(0, Vec::new(), vec![rollup(sql, &[])]));
-        let (left, right) = (run(&plan, &one, &log), run(&plan, &other, &interleave(&log, &order)));
+        let plan = &*FRACTIONS;
+        let (left, right) = (run(plan, &one, &log), run(plan, &other, &interleave(&log, &order)));
         prop_assert_eq!(left, right);
     }
 
     /// The exchange is the state: replaying it gives the same outcomes, from any point on.
     #[test]
     fn replaying_the_exchange_rebuilds_the_state(log in log(), setup in setup(), cut in 0usize..40) {
-        let rule = correlation(2, &["host"], 10 * SECOND, &[(CompareOp::Gte, 2.0)]);
-        let plan = plan(&rule_set(2, vec![rule], vec![aggregates()]));
-        let exchange = stage1(&plan, &setup, &with_text_bytes(&log));
+        let plan = &*AGGREGATES_AND_COUNTS;
+        let exchange = stage1(plan, &setup, &with_text_bytes(&log));
         for records in &exchange {
-            let mut first = Merger::new(Arc::clone(&plan), 0);
+            let mut first = Merger::new(Arc::clone(plan), 0);
             let outcomes: Vec<Vec<Outcome>> =
                 records.iter().map(|record| first.apply(record).unwrap()).collect();
             // A new owner replays silently up to the cut, and goes on.
-            let mut second = Merger::new(Arc::clone(&plan), 0);
+            let mut second = Merger::new(Arc::clone(plan), 0);
             for (at, record) in records.iter().enumerate() {
                 let again = second.apply(record).unwrap();
                 if at >= cut {

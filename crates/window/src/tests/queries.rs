@@ -481,13 +481,17 @@ fn text_extremes_are_warned_of() {
     let rules = rule_set(
         0,
         Vec::new(),
-        vec![rollup(sql, &[("size", FieldType::Bigint)])],
+        vec![rollup(
+            sql,
+            &[("size", FieldType::Bigint), ("sise", FieldType::Bigint)],
+        )],
     );
     let plan = Plan::compile(&rules, &Tables::new(["logs".into()])).unwrap();
-    let [warning] = plan.warnings() else {
+    let [warning, unread] = plan.warnings() else {
         panic!("{:?}", plan.warnings());
     };
     assert!(warning.message.contains("max(bytes)"));
+    assert!(unread.message.contains("`sise`"));
     assert_eq!(
         (warning.span.line, warning.span.column, warning.span.len),
         (10, 16, 5)

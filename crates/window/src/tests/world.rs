@@ -224,6 +224,10 @@ pub(super) struct Setup {
     /// Batches between commits, repeated.
     pub(super) commits: Vec<usize>,
     pub(super) record_limit: usize,
+    /// After how many commits the partitions change their owners; 0 for never.
+    pub(super) rebalance: usize,
+    /// Every how many commits the first attempt is aborted, so that its batches are read again, cut otherwise; 0 for never.
+    pub(super) abort: usize,
 }
 
 impl Default for Setup {
@@ -235,6 +239,8 @@ impl Default for Setup {
             batches: vec![1],
             commits: vec![1],
             record_limit: 900_000,
+            rebalance: 0,
+            abort: 0,
         }
     }
 }
@@ -242,74 +248,138 @@ impl Default for Setup {
 /// The exchange topic: the records of each partition.
 pub(super) type Exchange = Vec<Vec<Vec<u8>>>;
 
-struct Worker {
-    partials: Partials,
-    clocks: BTreeMap<SourceId, SourceClock>,
+/// Stage 1 of all workers, and the exchange that they write.
+struct Stage1<'a> {
+    plan: &'a Arc<Plan>,
+    setup: &'a Setup,
+    roster: Vec<(Arc<str>, i32)>,
+    partials: Vec<Partials>,
+    /// The partitions with their owners' numbers, clocks, and what is committed of the clocks.
+    sources: BTreeMap<SourceId, (usize, SourceClock, String)>,
+    exchange: Exchange,
 }
 
 /// Runs stage 1 over a log. `events` are in the order of arrival: within a partition in the order of its offsets.
 pub(super) fn stage1(plan: &Arc<Plan>, setup: &Setup, events: &[Event]) -> Exchange {
-    let mut sources: Vec<SourceId> = events.iter().map(source).collect();
-    sources.sort();
-    sources.dedup();
-    let mut roster: BTreeMap<Arc<str>, i32> = BTreeMap::new();
-    for source in &sources {
-        let partitions = roster.entry(Arc::clone(&source.topic)).or_default();
-        *partitions = (*partitions).max(source.partition + 1);
-    }
-    let all = roster.iter().flat_map(|(topic, &partitions)| {
-        (0..partitions).map(|partition| SourceId {
-            topic: Arc::clone(topic),
-            partition,
-        })
-    });
-    let all: Vec<SourceId> = all.collect();
-    let mut workers: Vec<Worker> = (0..setup.workers.max(1))
-        .map(|_| Worker {
-            partials: Partials::new(Arc::clone(plan), setup.exchange)
-                .with_record_limit(setup.record_limit),
-            clocks: BTreeMap::new(),
-        })
-        .collect();
-    let owner = |source: &SourceId| all.iter().position(|s| s == source).unwrap() % setup.workers;
-    for source in &all {
-        let clock = SourceClock::new(source.clone(), setup.lateness, Duration::from_secs(60), 0);
-        workers[owner(source)].clocks.insert(source.clone(), clock);
-    }
-    let roster: Vec<(Arc<str>, i32)> = roster.into_iter().collect();
-    let mut exchange: Exchange = vec![Vec::new(); setup.exchange as usize];
-    let mut sizes = setup.batches.iter().cycle().copied();
+    let mut stage = Stage1::new(plan, setup, events);
     let mut commits = setup.commits.iter().cycle().copied();
-    let mut until_commit = commits.next().unwrap();
+    let mut sizes = setup.batches.iter().cycle().copied();
     let mut rest = events;
-    while !rest.is_empty() {
-        // A batch is of one partition.
-        let size = sizes.next().unwrap().max(1);
-        let of = source(&rest[0]);
-        let same = rest
-            .iter()
-            .take(size)
-            .take_while(|event| source(event) == of)
-            .count();
-        let (now, later) = rest.split_at(same);
-        rest = later;
-        let worker = &mut workers[owner(&of)];
-        add(&mut worker.partials, plan, &of, now);
-        let latest = now.iter().map(|event| event.time_ns).max().unwrap();
-        worker.clocks.get_mut(&of).unwrap().observe(latest, 0);
-        until_commit = until_commit.saturating_sub(1);
-        if until_commit == 0 {
-            until_commit = commits.next().unwrap();
-            workers
-                .iter_mut()
-                .for_each(|worker| commit(worker, &roster, &mut exchange));
+    for number in 1.. {
+        let mut read = 0;
+        for _ in 0..commits.next().unwrap().max(1) {
+            read += stage.read(&rest[read..], sizes.next().unwrap());
+        }
+        if setup.abort > 0 && number % setup.abort == 0 {
+            stage.abort();
+            let mut again = 0;
+            while again < read {
+                again += stage.read(&rest[again..read], 1);
+            }
+        }
+        rest = &rest[read..];
+        if rest.is_empty() {
+            break;
+        }
+        stage.commit();
+        if setup.rebalance > 0 && number % setup.rebalance == 0 {
+            stage.rebalance();
         }
     }
-    for worker in &mut workers {
-        worker.clocks.values_mut().for_each(SourceClock::end);
-        commit(worker, &roster, &mut exchange);
+    stage
+        .sources
+        .values_mut()
+        .for_each(|(_, clock, _)| clock.end());
+    stage.commit();
+    stage.exchange
+}
+
+impl<'a> Stage1<'a> {
+    fn new(plan: &'a Arc<Plan>, setup: &'a Setup, events: &[Event]) -> Self {
+        let mut roster: BTreeMap<Arc<str>, i32> = BTreeMap::new();
+        for event in events {
+            let partitions = roster.entry(event.topic.into()).or_default();
+            *partitions = (*partitions).max(event.partition + 1);
+        }
+        let mut sources = BTreeMap::new();
+        for (topic, &partitions) in &roster {
+            for partition in 0..partitions {
+                let topic = Arc::clone(topic);
+                let id = SourceId { topic, partition };
+                let clock = clock(&id, setup);
+                sources.insert(id, (sources.len() % setup.workers, clock, String::new()));
+            }
+        }
+        let partials = |_| {
+            Partials::new(Arc::clone(plan), setup.exchange).with_record_limit(setup.record_limit)
+        };
+        Self {
+            plan,
+            setup,
+            roster: roster.into_iter().collect(),
+            partials: (0..setup.workers).map(partials).collect(),
+            sources,
+            exchange: vec![Vec::new(); setup.exchange as usize],
+        }
     }
-    exchange
+
+    /// Reads a batch, which is of one partition; answers how many events it had.
+    fn read(&mut self, events: &[Event], size: usize) -> usize {
+        let Some(first) = events.first() else {
+            return 0;
+        };
+        let of = source(first);
+        let same = events
+            .iter()
+            .take(size.max(1))
+            .take_while(|event| source(event) == of)
+            .count();
+        let batch = &events[..same];
+        let (owner, clock, _) = self.sources.get_mut(&of).unwrap();
+        add(&mut self.partials[*owner], self.plan, &of, batch);
+        clock.observe(batch.iter().map(|event| event.time_ns).max().unwrap(), 0);
+        same
+    }
+
+    fn commit(&mut self) {
+        for (worker, partials) in self.partials.iter_mut().enumerate() {
+            let mut owned = Vec::new();
+            for (owner, clock, committed) in self.sources.values_mut() {
+                if *owner == worker {
+                    owned.push(clock.progress(0));
+                    *committed = clock.metadata();
+                    clock.committed();
+                }
+            }
+            let progress = Progress {
+                roster: self.roster.clone(),
+                sources: owned,
+                announce: true,
+            };
+            for (partition, record) in partials.drain(&progress).unwrap() {
+                self.exchange[partition as usize].push(record);
+            }
+        }
+    }
+
+    fn abort(&mut self) {
+        self.partials.iter_mut().for_each(Partials::clear);
+        self.sources
+            .values_mut()
+            .for_each(|(_, clock, _)| clock.rewind());
+    }
+
+    fn rebalance(&mut self) {
+        for (id, (owner, old, committed)) in &mut self.sources {
+            *owner = (*owner + 1) % self.setup.workers;
+            *old = clock(id, self.setup);
+            assert!(old.restore(committed));
+        }
+    }
+}
+
+fn clock(source: &SourceId, setup: &Setup) -> SourceClock {
+    SourceClock::new(source.clone(), setup.lateness, Duration::from_secs(60), 0)
 }
 
 pub(super) fn add(partials: &mut Partials, plan: &Plan, of: &SourceId, events: &[Event]) {
@@ -332,21 +402,6 @@ pub(super) fn add(partials: &mut Partials, plan: &Plan, of: &SourceId, events: &
             "logs",
         )
         .unwrap();
-}
-
-fn commit(worker: &mut Worker, roster: &[(Arc<str>, i32)], exchange: &mut Exchange) {
-    let progress = Progress {
-        roster: roster.to_vec(),
-        sources: worker
-            .clocks
-            .values_mut()
-            .map(|clock| clock.progress(0))
-            .collect(),
-        announce: true,
-    };
-    for (partition, record) in worker.partials.drain(&progress).unwrap() {
-        exchange[partition as usize].push(record);
-    }
 }
 
 pub(super) fn source(event: &Event) -> SourceId {
