@@ -15,7 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use super::config;
 use super::context::Context;
 use super::failure;
-use crate::{Kind, LogError};
+use crate::LogError;
 
 /// An administrator's view of a cluster.
 pub struct KafkaAdmin {
@@ -177,14 +177,8 @@ impl KafkaAdmin {
     }
 
     fn failed(&self, what: &str, error: &KafkaError) -> LogError {
-        match self.client.inner().context().last_error() {
-            // What broke the connection says more than that an answer did not come.
-            Some((code, reason)) if failure::of(what, error).kind() == Kind::Retriable => {
-                let what = format!("{what} from broker `{}`", self.brokers);
-                failure::plain(failure::kind(code), &what, code, &reason)
-            }
-            _ => failure::of(what, error),
-        }
+        let what = format!("{what} from broker `{}`", self.brokers);
+        failure::of(&what, error)
     }
 
     fn refused(&self, what: &str, code: Code) -> LogError {

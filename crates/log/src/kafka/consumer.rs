@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -13,12 +13,12 @@ use super::batch::Batch;
 use super::config::{self, KafkaConfig};
 use super::context::Context;
 use super::failure;
-use super::native::{EventConsumer, Happened};
+use super::native::{Direct, Happened};
 use crate::{Assignment, Committed, Event, Kind, LogError, Start, TopicPartition, Topology};
 
 /// A member of the group.
 pub(super) struct Consumer {
-    events: EventConsumer<Context>,
+    events: Direct<BaseConsumer<Context>>,
     sources: Vec<String>,
     exchange: Option<String>,
     rows: usize,
@@ -57,7 +57,7 @@ impl Consumer {
         let client = config::consumer(config)?;
         let consumer = BaseConsumer::from_config_and_context(&client, Context::default())
             .map_err(|error| LogError::fatal(format!("kafka configuration: {error}")))?;
-        let events = EventConsumer::new(consumer)
+        let events = Direct::consumer(consumer)
             .ok_or_else(|| LogError::fatal("librdkafka gave a consumer without a queue"))?;
         let topics: Vec<&str> = config
             .sources
@@ -374,7 +374,7 @@ impl Consumer {
     pub(super) fn commit(&self, offsets: &TopicPartitionList) -> Result<(), LogError> {
         self.member()?;
         self.events
-            .commit(offsets, CommitMode::Sync)
+            .commit_within(offsets, self.wait)
             .map_err(|error| failure::of("commit offsets", &error))
     }
 
@@ -406,7 +406,7 @@ impl Consumer {
         let metadata = self.events.group_metadata();
         match metadata {
             Some(metadata) if self.events.generation() == Some(before) => Ok(metadata),
-            _ => Err(not_a_member()),
+            _ => Err(failure::not_a_member()),
         }
     }
 
@@ -414,16 +414,10 @@ impl Consumer {
     /// wait until the group has taken us in again.
     fn member(&self) -> Result<i32, LogError> {
         if self.events.assignment_lost() {
-            return Err(not_a_member());
+            return Err(failure::not_a_member());
         }
-        self.events.generation().ok_or_else(not_a_member)
+        self.events.generation().ok_or_else(failure::not_a_member)
     }
-}
-
-fn not_a_member() -> LogError {
-    LogError::retriable(
-        "the consumer group has moved on without this worker, which was away for too long: nothing was committed",
-    )
 }
 
 fn unassigned(at: &TopicPartition) -> LogError {

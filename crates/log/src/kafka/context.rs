@@ -6,7 +6,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
 /// Given to each client; collects what the next call will report.
@@ -36,6 +36,24 @@ impl Context {
     /// The last thing that went wrong with a connection, which may be why an answer did not come.
     pub(super) fn last_error(&self) -> Option<(RDKafkaErrorCode, String)> {
         self.heard().last_error.clone()
+    }
+
+    /// Notes a message that did not arrive.
+    pub(super) fn undelivered(&self, topic: &str, code: RDKafkaErrorCode) {
+        // Purged by an abort, as asked.
+        if matches!(
+            code,
+            RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight
+        ) {
+            return;
+        }
+        let mut heard = self.heard();
+        if heard.failures.iter().all(|failure| failure.topic != topic) {
+            heard.failures.push(Failure {
+                topic: topic.to_owned(),
+                code,
+            });
+        }
     }
 
     /// The messages that did not arrive since this was last asked: the first failure of each topic.
@@ -80,31 +98,9 @@ impl ClientContext for Context {
 /// is dropped does rust-rdkafka call the default `rebalance`, which gives the partitions back.
 impl ConsumerContext for Context {}
 
+/// Delivery reports are taken from the producer's queue too.
 impl ProducerContext for Context {
     type DeliveryOpaque = ();
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let Err((error, message)) = result else {
-            return;
-        };
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-        // Purged by an abort, as asked.
-        if matches!(
-            code,
-            RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight
-        ) {
-            return;
-        }
-        let mut heard = self.heard();
-        if heard
-            .failures
-            .iter()
-            .all(|failure| failure.topic != message.topic())
-        {
-            heard.failures.push(Failure {
-                topic: message.topic().to_owned(),
-                code,
-            });
-        }
-    }
+    fn delivery(&self, _result: &DeliveryResult<'_>, (): ()) {}
 }

@@ -10,6 +10,9 @@ pub(super) fn kind(code: Code) -> Kind {
     match code {
         Code::Fatal
         | Code::Fenced
+        // Also what a member does to itself: after a session that was lost it joins under a new id, and a heartbeat of
+        // the old one that is still under way is then refused.
+        | Code::FencedInstanceId
         | Code::ProducerFenced
         | Code::InvalidProducerEpoch
         | Code::InvalidProducerIdMapping
@@ -24,7 +27,6 @@ pub(super) fn kind(code: Code) -> Kind {
         | Code::GroupAuthorizationFailed
         | Code::ClusterAuthorizationFailed
         | Code::TransactionalIdAuthorizationFailed
-        | Code::FencedInstanceId
         | Code::InvalidGroupId
         | Code::InvalidSessionTimeout
         | Code::InconsistentGroupProtocol
@@ -51,7 +53,7 @@ fn advice(code: Code) -> Option<&'static str> {
         }
         Code::ClusterAuthorizationFailed => "allow this user idempotent writes to the cluster",
         Code::FencedInstanceId => {
-            "another process has the same `instance`: give each its own, and stop this one"
+            "if it happens again and again, another process has the same `instance`: give each its own"
         }
         Code::InconsistentGroupProtocol => {
             "another application uses this consumer group: choose another `app`"
@@ -70,15 +72,23 @@ pub(super) fn of(what: &str, error: &KafkaError) -> LogError {
     match error {
         KafkaError::Transaction(error) => of_transaction(what, error),
         other => match other.rdkafka_error_code() {
+            Some(code) if is_left_behind(code) => not_a_member(),
             Some(code) => plain(kind(code), what, code, &code.to_string()),
             None => LogError::fatal(format!("cannot {what}: {other}")),
         },
     }
 }
 
+fn is_left_behind(code: Code) -> bool {
+    matches!(code, Code::UnknownMemberId | Code::IllegalGeneration)
+}
+
 /// The error of a transactional call; librdkafka says what it leaves possible.
 pub(super) fn of_transaction(what: &str, error: &RDKafkaError) -> LogError {
     let code = error.code();
+    if !error.is_fatal() && is_left_behind(code) {
+        return not_a_member();
+    }
     let kind = match kind(code) {
         Kind::Fatal => Kind::Fatal,
         // The producer is spent.
@@ -87,6 +97,13 @@ pub(super) fn of_transaction(what: &str, error: &RDKafkaError) -> LogError {
         kind => kind,
     };
     plain(kind, what, code, &error.string())
+}
+
+/// The group does not know this worker any more, or expects it to join again.
+pub(super) fn not_a_member() -> LogError {
+    LogError::retriable(
+        "the consumer group has moved on without this worker: nothing was committed, what it did is done again",
+    )
 }
 
 /// An error of the given kind, with what a person can do about it if we know.

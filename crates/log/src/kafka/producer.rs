@@ -2,47 +2,48 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
+use rdkafka::{ClientConfig, TopicPartitionList};
 
 use super::config::{self, Delivery, KafkaConfig};
 use super::context::Context;
-use super::{failure, native};
+use super::failure;
+use super::native::Direct;
 use crate::{Kind, LogError, Message};
 
 /// librdkafka's blocking calls are made in steps of this length, between which its events are served.
 const STEP: Duration = Duration::from_millis(50);
 
-/// Events served in passing; those of one poll are seldom more.
-const EVENTS_IN_PASSING: usize = 16;
-
 /// A producer, and the transaction that may be open.
 pub(super) struct Producer {
-    client: BaseProducer<Context>,
+    client: Direct<BaseProducer<Context>>,
+    settings: ClientConfig,
     brokers: String,
     delivery: Delivery,
     wait: Duration,
     /// Something was sent since the last commit or abort.
     open: bool,
+    /// Something sent since then did not arrive.
+    refused: bool,
 }
 
 impl Producer {
     /// Connects and, for transactions, takes over the transactional id: whatever had it before is fenced off, and
     /// what that left open is aborted.
     pub(super) fn open(config: &KafkaConfig) -> Result<Self, LogError> {
-        let client = config::producer(config)?;
-        let client = BaseProducer::from_config_and_context(&client, Context::default())
-            .map_err(|error| LogError::fatal(format!("kafka configuration: {error}")))?;
+        let settings = config::producer(config)?;
         let producer = Self {
-            client,
+            client: client(&settings)?,
+            settings,
             brokers: config::brokers(&config.properties),
             delivery: config.delivery,
             wait: config.wait,
             open: false,
+            refused: false,
         };
         producer.connect()?;
         Ok(producer)
@@ -60,7 +61,7 @@ impl Producer {
                 .map(drop),
         });
         let Err(error) = outcome else { return Ok(()) };
-        let heard = self.client.context().last_error();
+        let heard = self.client.client().context().last_error();
         Err(match heard {
             Some((code, reason)) if failure::kind(code) == Kind::Fatal => {
                 failure::plain(Kind::Fatal, &what, code, &reason)
@@ -101,9 +102,7 @@ impl Producer {
 
     /// Serves what librdkafka has to tell, without waiting.
     pub(super) fn serve(&self) {
-        for _ in 0..EVENTS_IN_PASSING {
-            self.client.poll(Duration::ZERO);
-        }
+        self.client.serve(Duration::ZERO);
     }
 
     /// Whether a commit would have anything to do, offsets aside.
@@ -129,7 +128,7 @@ impl Producer {
             };
             match error.rdkafka_error_code() {
                 Some(Code::QueueFull) if started.elapsed() < self.wait => {
-                    self.client.poll(Duration::from_millis(5));
+                    self.client.serve(Duration::from_millis(5));
                     record = refused;
                 }
                 Some(Code::QueueFull) => {
@@ -169,9 +168,9 @@ impl Producer {
     }
 
     /// Waits until everything sent has arrived.
-    pub(super) fn flush(&self) -> Result<(), LogError> {
+    pub(super) fn flush(&mut self) -> Result<(), LogError> {
         let started = Instant::now();
-        while !native::flush(&self.client, STEP) {
+        while !self.client.flush_within(STEP) {
             self.serve();
             if started.elapsed() >= self.wait {
                 return Err(self.undelivered().unwrap_or_else(|| {
@@ -189,9 +188,11 @@ impl Producer {
         }
     }
 
-    fn undelivered(&self) -> Option<LogError> {
+    fn undelivered(&mut self) -> Option<LogError> {
         self.serve();
-        failure::of_delivery(&self.client.context().take_failures())
+        let failures = self.client.client().context().take_failures();
+        self.refused |= !failures.is_empty();
+        failure::of_delivery(&failures)
     }
 
     /// Ends the transaction: what was sent and these offsets become visible, or none of it. `membership` is asked
@@ -233,7 +234,14 @@ impl Producer {
         if !self.open {
             return Ok(());
         }
+        self.undelivered();
         match self.delivery {
+            // librdkafka goes on with a gap in the sequence numbers where the broker refused a message, and the next
+            // transaction fails of it. A new producer has no gap, and begins by aborting what the old one left open.
+            Delivery::ExactlyOnce if self.refused => {
+                self.client = client(&self.settings)?;
+                self.connect()?;
+            }
             Delivery::ExactlyOnce => self
                 .in_steps(|step| self.client.abort_transaction(step))
                 .map_err(|error| {
@@ -251,10 +259,18 @@ impl Producer {
             }
         }
         self.serve();
-        self.client.context().take_failures();
+        self.client.client().context().take_failures();
         self.open = false;
+        self.refused = false;
         Ok(())
     }
+}
+
+fn client(settings: &ClientConfig) -> Result<Direct<BaseProducer<Context>>, LogError> {
+    let client = BaseProducer::from_config_and_context(settings, Context::default())
+        .map_err(|error| LogError::fatal(format!("kafka configuration: {error}")))?;
+    Direct::producer(client)
+        .ok_or_else(|| LogError::fatal("librdkafka gave a producer without a queue"))
 }
 
 /// A call ran out of its time and can be continued.
