@@ -31,7 +31,7 @@ def create(broker, *topics):
         config = dict(setting.split("=", 1) for setting in settings[0].split(",")) if settings else {}
         wanted.append(NewTopic(name, int(partitions), 1, config=config))
     admin = AdminClient({"bootstrap.servers": broker})
-    for future in admin.create_topics(wanted).values():
+    for future in admin.create_topics(wanted, operation_timeout=TIMEOUT).values():
         future.result(TIMEOUT)
 
 

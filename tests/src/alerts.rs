@@ -132,14 +132,20 @@ pub fn set(alerts: impl IntoIterator<Item = Alert>) -> BTreeSet<Alert> {
 pub fn assert_same<T: Ord + std::fmt::Debug>(found: &BTreeSet<T>, expected: &BTreeSet<T>) {
     let missing: Vec<&T> = expected.difference(found).collect();
     let extra: Vec<&T> = found.difference(expected).collect();
+    let first = |some: &[&T]| {
+        some.iter()
+            .take(3)
+            .map(|one| format!("\n  {one:?}"))
+            .collect::<String>()
+    };
     assert!(
         missing.is_empty() && extra.is_empty(),
-        "{} found, {} expected; {} missing, first: {:#?}\n{} too many, first: {:#?}",
+        "{} found, {} expected\n{} missing, the first:{}\n{} too many, the first:{}",
         found.len(),
         expected.len(),
         missing.len(),
-        missing.iter().take(3).collect::<Vec<_>>(),
+        first(&missing),
         extra.len(),
-        extra.iter().take(3).collect::<Vec<_>>()
+        first(&extra)
     );
 }

@@ -228,7 +228,6 @@ impl App {
     }
 
     /// Line of a record that [`Client::produce`] wrote into a fresh topic of this app's partition count.
-    #[must_use]
     pub fn line(&self) -> impl Fn(i32, i64) -> i64 + use<> {
         let partitions = self.partitions as i64;
         move |partition, offset| offset * partitions + i64::from(partition)

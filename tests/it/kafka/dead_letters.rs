@@ -114,7 +114,14 @@ fn a_dead_letter_that_does_not_fit_is_cut() {
     app.rule(RULE);
     app.create_outputs();
     client.create_with(&app.topics[0], 1, &["max.message.bytes=33554432"]);
-    let huge = vec![b'x'; 5 << 20];
+    // Compressed, what repeats itself would fit.
+    let mut dice = 1u64;
+    let huge: Vec<u8> = (0..5 << 20)
+        .map(|_| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            dice.to_be_bytes()[0]
+        })
+        .collect();
     let records = [
         json!({"hex": hex(&huge)}),
         json!({"hex": hex(b"{\"f\":\"x\"}")}),

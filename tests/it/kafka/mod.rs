@@ -194,7 +194,7 @@ fn expected_rows(arguments: &[&str], file: &Path) -> BTreeSet<Row> {
         .collect()
 }
 
-/// Rows that an app made, of a rollup whose SELECT is: group, events, sources, numbers, total, least, most, mean. They come exactly
+/// Rows that an app made, of a rollup whose SELECT is: user or host, events, sources, numbers, total, least, most, mean. They come exactly
 /// once.
 fn rows(app: &App) -> BTreeSet<Row> {
     let documents = app.rollups();
@@ -203,15 +203,8 @@ fn rows(app: &App) -> BTreeSet<Row> {
         let numbers = ["events", "sources", "numbers", "total", "least", "most"]
             .map(|name| row[name].as_i64())
             .to_vec();
-        let group = row
-            .as_object()
-            .unwrap()
-            .values()
-            .next()
-            .unwrap()
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let group = row.get("user").or(row.get("host")).unwrap();
+        let group = group.as_str().unwrap().to_owned();
         (
             nanoseconds(document["window_start"].as_str().unwrap()),
             group,

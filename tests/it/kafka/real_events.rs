@@ -16,13 +16,13 @@ use super::{RUN, Shared, assert_all_committed, expected_findings, expected_rows,
 const ACCESSES: &str = "00000000-0000-4000-8000-000000000022";
 
 /// Grouped by fields that are not the topic's key: there is none. Only events that carry `@timestamp` count, since the others take
-/// the record's time, which a file does not have.
+/// the record's time, which a file does not have; and only flat ones, since a plain script does not know Winlogbeat's shape.
 const AGGREGATES: &str = r#"
 title: Process access
 name: process_access
 id: 00000000-0000-4000-8000-000000000021
 logsource: {product: windows}
-detection: {sel: {EventID: 10, '@timestamp|exists': true, SourceImage|exists: true}, condition: sel}
+detection: {sel: {EventID: 10, '@timestamp|exists': true, SourceImage|exists: true}, other_shape: {log_name|exists: true}, condition: sel and not other_shape}
 ---
 title: Many accesses
 id: 00000000-0000-4000-8000-000000000022
@@ -138,6 +138,7 @@ fn windows_count_what_a_plain_script_counts_with_1_2_and_4_workers() {
     }
     for workers in [1, 2, 4] {
         let mut app = app(&client, "counted");
+        app.timestamp = Some("@timestamp");
         app.rule(AGGREGATES);
         app.workers = workers;
         let finished = app.run_until_end(RUN);
@@ -158,6 +159,7 @@ fn killed_in_the_middle_and_started_again() {
     let mut app = app(&client, "killed-real");
     app.rules.push(all_rules());
     app.rule(AGGREGATES);
+    app.timestamp = Some("@timestamp");
     app.instance = Some("one".to_owned());
     app.commit_interval = "100ms";
     let mut process = app.start_until_end();
@@ -183,6 +185,8 @@ fn killed_in_the_middle_and_started_again() {
         "product=windows",
         "-j",
         "2",
+        "--timestamp",
+        "@timestamp",
         "--rules",
     ])
     .args(&app.rules)
