@@ -29,6 +29,7 @@ mod number;
 mod parse;
 mod partials;
 mod plan;
+mod rewrite;
 mod section;
 mod tumble;
 mod typing;

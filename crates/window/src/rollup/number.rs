@@ -3,12 +3,14 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use datafusion_common::{Result, exec_err};
+use datafusion_common::{Result, exec_err, plan_err};
 use datafusion_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::typing::is_text;
 use crate::route::canonical;
 
 /// No number in a rollup is larger, so that sums cannot overflow: anything beyond is as if it were no number.
@@ -49,11 +51,13 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// The function `number(text)`: see [`double`]. What is no number is NULL. Where a query calculates with text, it is put around
-/// the text.
+/// The function's name.
+pub(super) const NAME: &str = "number";
+
+/// The function `number(x)`: text as [`double`] reads it, numbers as floating point numbers. What is no number is NULL. Where a query
+/// calculates with text, it is put around the text.
 pub(super) static NUMBER: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
-    let types = vec![DataType::Utf8View, DataType::Utf8, DataType::LargeUtf8];
-    let signature = Signature::uniform(1, types, Volatility::Immutable);
+    let signature = Signature::any(1, Volatility::Immutable);
     Arc::new(ScalarUDF::new_from_impl(Number { signature }))
 });
 
@@ -64,41 +68,34 @@ struct Number {
 
 impl ScalarUDFImpl for Number {
     fn name(&self) -> &'static str {
-        "number"
+        NAME
     }
 
     fn signature(&self) -> &Signature {
         &self.signature
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Float64)
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        match types {
+            [of] if is_text(of) || of.is_numeric() || of.is_null() => Ok(DataType::Float64),
+            _ => plan_err!("{NAME} takes one text or number"),
+        }
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [text] = args.args.as_slice() else {
-            return exec_err!("number takes one argument");
+        let [argument] = args.args.as_slice() else {
+            return exec_err!("{NAME} takes one argument");
         };
-        let text = text.to_array(args.number_rows)?;
-        let numbers: Float64Array = match text.data_type() {
-            DataType::Utf8View => text
-                .as_string_view()
-                .iter()
-                .map(|text| double(text?))
-                .collect(),
-            DataType::Utf8 => text
-                .as_string::<i32>()
-                .iter()
-                .map(|text| double(text?))
-                .collect(),
-            DataType::LargeUtf8 => text
-                .as_string::<i64>()
-                .iter()
-                .map(|text| double(text?))
-                .collect(),
-            other => return exec_err!("number takes text, not {other}"),
-        };
-        Ok(ColumnarValue::Array(Arc::new(numbers)))
+        let array = argument.to_array(args.number_rows)?;
+        if !is_text(array.data_type()) {
+            let numbers = usable_array(cast(&array, &DataType::Float64)?);
+            return Ok(ColumnarValue::Array(numbers));
+        }
+        let text = cast(&array, &DataType::Utf8View)?;
+        let numbers = text.as_string_view().iter().map(|text| double(text?));
+        Ok(ColumnarValue::Array(Arc::new(
+            numbers.collect::<Float64Array>(),
+        )))
     }
 }
 

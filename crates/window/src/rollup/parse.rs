@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SetExpr, Spanned, Statement, TableFactor, UnaryOperator, Value, VisitMut, VisitorMut,
-    visit_expressions,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
+    ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, Spanned, Statement,
+    TableFactor, visit_expressions,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
@@ -15,10 +14,9 @@ use datafusion_sql::sqlparser::tokenizer::{Location, Span};
 use haechi_rules::FieldType;
 
 use super::error::SqlError;
+use super::rewrite::{called, plain_text, rewrite};
 use crate::batch::{RESERVED, TIME};
 
-/// How queries call the event's time; `_time` is understood too.
-const EVENT_TIME: &str = "event_time";
 /// No query that a person writes nests deeper.
 const RECURSION_LIMIT: usize = 64;
 
@@ -27,7 +25,7 @@ const RECURSION_LIMIT: usize = 64;
 /// * every item of the SELECT list has a name: its alias, or its own text;
 /// * the table has no alias, and columns are single quoted identifiers (`user.name` is the field `user.name`);
 /// * `CAST` is `TRY_CAST`, since a value that cannot be cast must not stop the stream: it is NULL;
-/// * `BETWEEN`, `IN` with numbers and unary minus are spelled with binary operators, which know how to read text as numbers.
+/// * `BETWEEN`, `IN` with numbers and unary minus are spelled so that text is read as numbers.
 #[derive(Debug)]
 pub(super) struct RollupQuery {
     pub(super) statement: Statement,
@@ -61,8 +59,7 @@ pub(super) fn parse(
     let called = called(select, &table);
     let aliases = name_projection(select, &called)?;
     let group_by = group_by_of(select, &called)?;
-    let event_time_is_a_field = types.contains_key(EVENT_TIME);
-    rewrite(select, called, event_time_is_a_field)?;
+    rewrite(select, &called, types)?;
     let columns = columns_of(select, &aliases)?;
     let extremes = extremes_of(select);
     unalias_table(select, &table);
@@ -216,185 +213,6 @@ fn name_projection(select: &mut Select, table: &str) -> Result<BTreeSet<String>,
         *item = SelectItem::ExprWithAlias { expr, alias };
     }
     Ok(aliases)
-}
-
-/// An expression as its author would call it: a column without quotes, anything else as SQL.
-fn plain_text(expr: &Expr, table: &str) -> String {
-    path(expr).map_or_else(|| expr.to_string(), |path| column_name(&path, table))
-}
-
-/// The rewriting described at [`RollupQuery`], of expressions.
-fn rewrite(
-    select: &mut Select,
-    table: String,
-    event_time_is_a_field: bool,
-) -> Result<(), SqlError> {
-    let mut rewriting = Rewriting {
-        table,
-        event_time_is_a_field,
-    };
-    match select.visit(&mut rewriting) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
-}
-
-/// What the query calls its table.
-fn called(select: &Select, table: &str) -> String {
-    match select.from.first().map(|from| &from.relation) {
-        Some(TableFactor::Table {
-            alias: Some(alias), ..
-        }) => alias.name.value.clone(),
-        _ => table.to_owned(),
-    }
-}
-
-struct Rewriting {
-    /// What the query calls its table.
-    table: String,
-    event_time_is_a_field: bool,
-}
-
-impl VisitorMut for Rewriting {
-    type Break = SqlError;
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
-        let span = expr.span();
-        if let Some(path) = path(expr) {
-            *expr = Expr::Identifier(self.column(&path, span));
-            return ControlFlow::Continue(());
-        }
-        match expr {
-            Expr::Cast { kind, .. } => *kind = CastKind::TryCast,
-            Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
-                let error = SqlError::new("a rollup cannot have a subquery");
-                return ControlFlow::Break(error.at(span));
-            }
-            Expr::Function(function) if function.over.is_some() => {
-                let error = SqlError::new("a rollup cannot have window functions (OVER)");
-                return ControlFlow::Break(error.at(span));
-            }
-            _ => spell_out(expr),
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-impl Rewriting {
-    fn column(&self, path: &[&str], span: Span) -> Ident {
-        let name = column_name(path, &self.table);
-        let is_time = name == EVENT_TIME && !self.event_time_is_a_field;
-        let name = if is_time { TIME.to_owned() } else { name };
-        Ident::with_quote_and_span('"', span, name)
-    }
-}
-
-/// The name of a column: its parts, without the table's name.
-fn column_name(path: &[&str], table: &str) -> String {
-    match path {
-        [first, rest @ ..] if !rest.is_empty() && *first == table => rest.join("."),
-        all => all.join("."),
-    }
-}
-
-/// The parts of a column's name; none when the expression is no column.
-fn path(expr: &Expr) -> Option<Vec<&str>> {
-    match expr {
-        Expr::Identifier(name) => Some(vec![&name.value]),
-        Expr::CompoundIdentifier(parts) => {
-            Some(parts.iter().map(|part| part.value.as_str()).collect())
-        }
-        // `user`, `current_date` and the like are functions to the parser, but to people they are fields of events.
-        Expr::Function(Function {
-            name,
-            args: FunctionArguments::None,
-            over: None,
-            ..
-        }) => {
-            let parts = name.0.iter().map(ObjectNamePart::as_ident);
-            parts.map(|part| Some(part?.value.as_str())).collect()
-        }
-        Expr::CompoundFieldAccess { root, access_chain } => {
-            let mut parts = path(root)?;
-            for access in access_chain {
-                match access {
-                    AccessExpr::Dot(part) => parts.extend(path(part)?),
-                    AccessExpr::Subscript(_) => return None,
-                }
-            }
-            Some(parts)
-        }
-        _ => None,
-    }
-}
-
-/// `BETWEEN`, `IN (1, 2)` and `-x` as binary operations.
-fn spell_out(expr: &mut Expr) {
-    let spelled = match expr {
-        Expr::Between {
-            expr,
-            negated,
-            low,
-            high,
-        } => {
-            let low = binary((**expr).clone(), BinaryOperator::GtEq, (**low).clone());
-            let high = binary((**expr).clone(), BinaryOperator::LtEq, (**high).clone());
-            negate(binary(low, BinaryOperator::And, high), *negated)
-        }
-        Expr::InList {
-            expr,
-            list,
-            negated,
-        } if list.iter().any(is_number) => {
-            let equals = |item: &Expr| binary((**expr).clone(), BinaryOperator::Eq, item.clone());
-            let any = |left, right| binary(left, BinaryOperator::Or, right);
-            let Some(chain) = list.iter().map(equals).reduce(any) else {
-                return;
-            };
-            negate(chain, *negated)
-        }
-        Expr::UnaryOp {
-            op: UnaryOperator::Minus,
-            expr,
-        } if !is_number(expr) => {
-            let zero = Expr::Value(Value::Number("0".to_owned(), false).with_empty_span());
-            binary(zero, BinaryOperator::Minus, (**expr).clone())
-        }
-        _ => return,
-    };
-    *expr = spelled;
-}
-
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
-    let nested = |expr| Box::new(Expr::Nested(Box::new(expr)));
-    Expr::BinaryOp {
-        left: nested(left),
-        op,
-        right: nested(right),
-    }
-}
-
-fn negate(expr: Expr, negated: bool) -> Expr {
-    if negated {
-        let expr = Box::new(Expr::Nested(Box::new(expr)));
-        Expr::UnaryOp {
-            op: UnaryOperator::Not,
-            expr,
-        }
-    } else {
-        expr
-    }
-}
-
-fn is_number(expr: &Expr) -> bool {
-    match expr {
-        Expr::Value(value) => matches!(value.value, Value::Number(..)),
-        Expr::UnaryOp {
-            op: UnaryOperator::Minus | UnaryOperator::Plus,
-            expr,
-        } => is_number(expr),
-        _ => false,
-    }
 }
 
 /// The columns that the query reads. SELECT and WHERE see only columns; a name in GROUP BY and HAVING is an alias where

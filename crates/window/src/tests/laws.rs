@@ -12,7 +12,7 @@ use super::naive;
 use super::world::{
     Event, SECOND, Setup, correlation, number, plan, rollup, rule_set, run, stage1, stage2,
 };
-use crate::{Merger, Outcome, Plan};
+use crate::{Merger, Outcome, Partials, Plan};
 
 /// By how much an event may come after a younger one of its partition.
 const DISORDER: i64 = 20;
@@ -319,4 +319,14 @@ fn an_empty_plan_has_no_outcomes() {
     let exchange = stage1(&plan, &Setup::default(), &number(vec![Event::at(0).hit(3)]));
     assert_eq!(stage2(&plan, &exchange), []);
     assert_eq!(Plan::fields(&plan), Vec::<String>::new());
+}
+
+/// A plan is shared by all workers; partials and mergers move to a worker's thread.
+#[test]
+fn what_threads_share() {
+    fn shared<T: Send + Sync>() {}
+    fn moved<T: Send>() {}
+    shared::<Plan>();
+    moved::<Partials>();
+    moved::<Merger>();
 }

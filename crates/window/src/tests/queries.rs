@@ -141,6 +141,7 @@ fn conditions_and_calculations_with_text() {
     assert_eq!(base("bytes NOT BETWEEN 5 AND 10"), 1);
     assert_eq!(base("bytes IN (5, 50)"), 2);
     assert_eq!(base("bytes NOT IN (5, 50)"), 1);
+    assert_eq!(base("length(bytes) IN (1, 3)"), 2);
     assert_eq!(base("bytes IN ('5', 'x')"), 2);
     assert_eq!(base("bytes = '10'"), 1);
     assert_eq!(base("bytes * 2 + 1 = 11"), 1);
