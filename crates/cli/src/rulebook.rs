@@ -1,11 +1,11 @@
 //! Rules from the command line or the configuration: loaded, compiled, and whatever is wrong with them shown.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use haechi_engine::{CompileError, Program};
-use haechi_rules::{Diagnostic, Loaded, Severity};
+use haechi_rules::{DetectionRule, Diagnostic, Expr, Loaded, Severity, Span};
 
 /// Rules as they were loaded, and what there is to say about them.
 pub(crate) struct Rulebook {
@@ -14,6 +14,8 @@ pub(crate) struct Rulebook {
 
 /// A correlation or rollup that is well-formed but cannot run as a stream. The rule language has the other codes.
 const UNUSABLE_AGGREGATION: &str = "HC060";
+/// A detection that is well-formed but too large to match with, such as a regular expression beyond the limits.
+const UNUSABLE_DETECTION: &str = "HC061";
 
 /// How many diagnostics there are.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -42,25 +44,49 @@ impl Rulebook {
     pub(crate) fn compile(&mut self, inputs: &[Arc<str>]) -> Result<Program, CompileError> {
         let mut rules = self.loaded.rules.clone();
         loop {
-            let broken = match Program::compile(rules.clone(), inputs) {
+            match Program::compile(rules.clone(), inputs) {
                 Ok(program) => return Ok(program),
-                Err(CompileError::Aggregations(broken)) => broken,
-                Err(error) => return Err(error),
-            };
-            let before = rules.correlations.len() + rules.rollups.len();
-            rules
-                .correlations
-                .retain(|rule| broken.iter().all(|error| error.rule != rule.header.id));
-            rules
-                .rollups
-                .retain(|rule| broken.iter().all(|error| error.rule != rule.header.id));
-            let left = rules.correlations.len() + rules.rollups.len();
-            if left == before {
-                return Err(CompileError::Aggregations(broken));
+                Err(CompileError::Detections(error)) => {
+                    let Some(rule) = rules
+                        .detections
+                        .get_mut(error.rule)
+                        .filter(|rule| !is_silenced(rule))
+                    else {
+                        return Err(error.into());
+                    };
+                    // Correlations refer to detections by position: it stays, and never matches.
+                    *rule = Arc::new(DetectionRule {
+                        condition: Expr::Const(false),
+                        ..DetectionRule::clone(rule)
+                    });
+                    let header = &rule.header;
+                    let place = (Arc::clone(&header.file), header.span);
+                    self.loaded.diagnostics.push(unusable(
+                        UNUSABLE_DETECTION,
+                        place,
+                        error.reason.to_string(),
+                        None,
+                    ));
+                }
+                Err(CompileError::Aggregations(broken)) => {
+                    let is_sound = |id: &Arc<str>| broken.iter().all(|error| error.rule != *id);
+                    let before = rules.correlations.len() + rules.rollups.len();
+                    rules.correlations.retain(|rule| is_sound(&rule.header.id));
+                    rules.rollups.retain(|rule| is_sound(&rule.header.id));
+                    if rules.correlations.len() + rules.rollups.len() == before {
+                        return Err(CompileError::Aggregations(broken));
+                    }
+                    let broken = broken.into_iter();
+                    self.loaded.diagnostics.extend(broken.map(|error| {
+                        unusable(
+                            UNUSABLE_AGGREGATION,
+                            (error.file, error.span),
+                            error.message,
+                            error.help,
+                        )
+                    }));
+                }
             }
-            self.loaded
-                .diagnostics
-                .extend(broken.into_iter().map(diagnostic));
         }
     }
 
@@ -88,13 +114,22 @@ impl Rulebook {
     }
 }
 
-fn diagnostic(error: haechi_window::CompileError) -> Diagnostic {
+fn is_silenced(rule: &DetectionRule) -> bool {
+    matches!(rule.condition, Expr::Const(false))
+}
+
+fn unusable(
+    code: &'static str,
+    (file, span): (Arc<Path>, Span),
+    message: String,
+    help: Option<String>,
+) -> Diagnostic {
     Diagnostic {
-        code: UNUSABLE_AGGREGATION,
+        code,
         severity: Severity::Error,
-        file: error.file,
-        span: error.span,
-        message: error.message,
-        help: error.help,
+        file,
+        span,
+        message,
+        help,
     }
 }

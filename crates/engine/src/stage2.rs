@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use haechi_log::{Assignment, Start, TopicPartition};
 use haechi_window::{FrameError, Merger, Outcome, Plan};
@@ -25,17 +26,24 @@ struct ExchangePartition {
     position: i64,
     /// The partition has been read to the end it had.
     caught_up: bool,
+    /// When the replay began; taken when it is over.
+    replaying_since: Option<Instant>,
 }
 
 impl ExchangePartition {
-    fn new(plan: &Arc<Plan>, at: &TopicPartition, committed: i64) -> Self {
+    fn new(plan: &Arc<Plan>, at: &TopicPartition, committed: i64, now: Instant) -> Self {
         let partition = u32::try_from(at.partition).unwrap_or(0);
         Self {
             merger: Merger::new(Arc::clone(plan), partition),
             committed,
             position: 0,
             caught_up: false,
+            replaying_since: Some(now),
         }
+    }
+
+    fn is_restored(&self) -> bool {
+        self.caught_up || self.position >= self.committed
     }
 }
 
@@ -59,12 +67,12 @@ impl Stage2 {
     }
 
     /// Takes a partition over; answers where to begin reading.
-    pub fn open(&mut self, assignment: &Assignment) -> Start {
+    pub fn open(&mut self, assignment: &Assignment, now: Instant) -> Start {
         let committed = assignment
             .committed
             .as_ref()
             .map_or(0, |committed| committed.offset);
-        let partition = ExchangePartition::new(&self.plan, &assignment.at, committed);
+        let partition = ExchangePartition::new(&self.plan, &assignment.at, committed, now);
         self.partitions.insert(assignment.at.clone(), partition);
         Start::Earliest
     }
@@ -140,9 +148,9 @@ impl Stage2 {
     }
 
     /// Forgets what was not committed: every partition is rebuilt from its beginning.
-    pub fn rewind(&mut self) -> Vec<(TopicPartition, Start)> {
+    pub fn rewind(&mut self, now: Instant) -> Vec<(TopicPartition, Start)> {
         for (at, partition) in &mut self.partitions {
-            *partition = ExchangePartition::new(&self.plan, at, partition.committed);
+            *partition = ExchangePartition::new(&self.plan, at, partition.committed, now);
         }
         self.partitions
             .keys()
@@ -153,9 +161,21 @@ impl Stage2 {
     /// Whether every partition has been replayed up to what was committed.
     #[must_use]
     pub fn is_restored(&self) -> bool {
-        self.partitions
-            .values()
-            .all(|partition| partition.caught_up || partition.position >= partition.committed)
+        self.partitions.values().all(ExchangePartition::is_restored)
+    }
+
+    /// The partitions whose replay has ended since the last call, and how long it took.
+    pub fn newly_restored(&mut self, now: Instant) -> Vec<(TopicPartition, Duration)> {
+        let restored = self
+            .partitions
+            .iter_mut()
+            .filter(|(_, partition)| partition.is_restored());
+        restored
+            .filter_map(|(at, partition)| {
+                let since = partition.replaying_since.take()?;
+                Some((at.clone(), now.duration_since(since)))
+            })
+            .collect()
     }
 
     /// Whether every source of every partition has ended (bounded runs).

@@ -131,6 +131,7 @@ impl Worker {
                 Event::Idle => {}
             }
         }
+        self.notice_restored();
         if self.until_commit().is_zero() {
             self.commit()?;
         }
@@ -223,7 +224,7 @@ impl Worker {
         let mut starts: Vec<(TopicPartition, Start)> = Vec::with_capacity(partitions.len());
         for assignment in partitions {
             let start = if self.is_exchange(&assignment.at) {
-                self.stage2.open(&assignment)
+                self.stage2.open(&assignment, self.shared.clock.instant())
             } else {
                 self.stage1.open(&assignment, self.shared.clock.now_ns())
             };
@@ -292,7 +293,7 @@ impl Worker {
         self.log.abort()?;
         self.partials.clear();
         let mut starts = self.stage1.rewind();
-        starts.extend(self.stage2.rewind());
+        starts.extend(self.stage2.rewind(self.shared.clock.instant()));
         starts.retain(|(at, _)| !except.contains(at));
         self.log.rewind(&starts)?;
         self.dirty = false;
@@ -313,6 +314,13 @@ impl Worker {
             self.log.pause(std::slice::from_ref(at))?;
         }
         Ok(())
+    }
+
+    fn notice_restored(&mut self) {
+        for (at, took) in self.stage2.newly_restored(self.shared.clock.instant()) {
+            info!(worker = self.id, partition = %at, seconds = took.as_secs_f64(), "restored: its windows are as they were, results go on from here");
+            self.metrics.restored(took);
+        }
     }
 
     fn is_exchange(&self, at: &TopicPartition) -> bool {
