@@ -535,10 +535,105 @@ fn a_worker_that_was_away_for_too_long_cannot_commit() {
     });
     assert!(lost, "{events:?}");
 
-    let records = read(&mut quick, 3);
-    quick.send(&message(&out, None, b"quick")).unwrap();
-    quick.commit(&offsets(&records, "")).unwrap();
+    // The slow one comes back meanwhile, and a commit that meets the change of generation is done again.
+    drop(slow);
+    let at = TopicPartition::new(source.as_str(), 0);
+    let started = Instant::now();
+    loop {
+        assert!(started.elapsed() < PATIENCE);
+        follow(&mut quick);
+        quick.send(&message(&out, None, b"quick")).unwrap();
+        match quick.commit(&[(at.clone(), 3, String::new())]) {
+            Ok(()) => break,
+            Err(error) => assert_eq!(error.kind(), Kind::Retriable, "{error}"),
+        }
+        quick.abort().unwrap();
+    }
     assert_eq!(texts(&out), ["quick"]);
+}
+
+/// librdkafka waits for the answer to a rebalance, and keeps the membership alive meanwhile.
+#[test]
+fn an_answer_may_take_longer_than_the_session() {
+    let (source, out) = (create("source", 2, &[]), create("out", 1, &[]));
+    fill(&source, 2, 3);
+    let group = unique("group");
+    let mut first = KafkaLog::open(config(&group, "first", &source)).unwrap();
+    begin(&mut first);
+    let records = read(&mut first, 6);
+    first.send(&message(&out, None, b"first")).unwrap();
+    let second = KafkaLog::open(config(&group, "second", &source)).unwrap();
+    let second = thread::spawn(move || {
+        let mut second = second;
+        let assigned = begin(&mut second);
+        (second, assigned)
+    });
+    let (revoked, lost) = until(&mut first, |_, event| match event {
+        Event::Revoked { partitions, lost } => Some((partitions, lost)),
+        _ => None,
+    });
+    assert!(!lost && revoked.len() == 1);
+    thread::sleep(Duration::from_secs(8));
+    first.commit(&offsets(&records, "handed over")).unwrap();
+    first.release(&revoked).unwrap();
+    // The first one goes on with its polls, which the end of the rebalance needs.
+    let mut rest = BTreeSet::new();
+    while !second.is_finished() || rest.is_empty() {
+        follow(&mut first);
+        rest = first.lag().into_iter().map(|(at, _)| at).collect();
+    }
+    let (_second, assigned) = second.join().unwrap();
+    assert_eq!(assigned.len(), 1);
+    assert_eq!(assigned[0].at, revoked[0]);
+    assert_eq!(
+        assigned[0].committed.as_ref().unwrap().metadata,
+        "handed over"
+    );
+    assert!(rest.len() == 1 && !rest.contains(&revoked[0]), "{rest:?}");
+    assert_eq!(texts(&out), ["first"]);
+}
+
+#[test]
+fn a_worker_can_leave_in_the_middle_of_a_rebalance() {
+    let source = create("source", 2, &[]);
+    let group = unique("group");
+    let mut first = KafkaLog::open(config(&group, "first", &source)).unwrap();
+    until(&mut first, |_, event| {
+        matches!(event, Event::Assigned(a) if !a.is_empty()).then_some(())
+    });
+    let started = Instant::now();
+    drop(first);
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
+
+    let mut second = KafkaLog::open(config(&group, "second", &source)).unwrap();
+    begin(&mut second);
+    let third = KafkaLog::open(config(&group, "third", &source)).unwrap();
+    let third = thread::spawn(move || {
+        let mut third = third;
+        let mut assigned = begin(&mut third).len();
+        while assigned < 2 {
+            assigned += follow(&mut third).0.len();
+        }
+    });
+    until(&mut second, |_, event| {
+        matches!(event, Event::Revoked { .. }).then_some(())
+    });
+    let started = Instant::now();
+    drop(second);
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
+    third.join().unwrap();
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "the group had to wait for the session to end"
+    );
 }
 
 #[test]

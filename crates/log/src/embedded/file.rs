@@ -67,7 +67,12 @@ impl Input {
         Self::new(Box::new(file), modified_ns, !metadata.is_file())
     }
 
-    fn new(mut source: Box<dyn Read>, modified_ns: Option<i64>, live: bool) -> io::Result<Self> {
+    /// Reads `source`, whatever its compression.
+    pub(super) fn new(
+        mut source: Box<dyn Read>,
+        modified_ns: Option<i64>,
+        live: bool,
+    ) -> io::Result<Self> {
         let mut start = Vec::with_capacity(4);
         source.by_ref().take(4).read_to_end(&mut start)?;
         let compression = Compression::detect(&start);

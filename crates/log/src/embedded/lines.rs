@@ -333,6 +333,28 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_slowly_is_delivered_as_it_comes() {
+        /// Gives one piece per read.
+        struct Pieces<I>(I);
+        impl<I: Iterator<Item = &'static [u8]>> io::Read for Pieces<I> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let piece = self.0.next().unwrap_or_default();
+                buffer[..piece.len()].copy_from_slice(piece);
+                Ok(piece.len())
+            }
+        }
+        let pieces: [&[u8]; 4] = [b"one\n", b"two\nth", b"ree\n", b"four"];
+        let pieces = Pieces(pieces.into_iter());
+        let input = Input::new(Box::new(pieces), None, true).unwrap();
+        let mut lines = Lines::new("-".into(), input, 100, 1000);
+        let mut blocks = Vec::new();
+        while let Some(block) = lines.next(&TopicPartition::new("-", 0)).unwrap() {
+            blocks.push(block.iter().map(|record| record.offset).collect::<Vec<_>>());
+        }
+        assert_eq!(blocks, [vec![0], vec![1], vec![2], vec![3]]);
+    }
+
+    #[test]
     fn a_missing_file_is_named() {
         let error = Lines::open(Path::new("/nowhere/x.log"), 1, 1)
             .err()

@@ -86,11 +86,11 @@ impl EmbeddedLog {
     /// A log without sources.
     ///
     /// # Errors
-    /// When there are no workers or no exchange partitions.
+    /// When there are no workers, or a negative number of exchange partitions.
     pub fn new(config: EmbeddedConfig) -> Result<Self, LogError> {
         if config.workers == 0 || config.exchange_partitions < 0 {
             return Err(LogError::fatal(
-                "a log needs at least one worker and one exchange partition",
+                "a log needs at least one worker, and an exchange cannot have less than no partitions",
             ));
         }
         Ok(Self {

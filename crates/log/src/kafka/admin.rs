@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
@@ -114,17 +114,17 @@ impl KafkaAdmin {
         Ok(config)
     }
 
-    /// Creates topics. One that exists already is left as it is and is no error.
+    /// Creates topics, and waits until brokers know them. One that exists already is left as it is and is no error.
     ///
     /// # Errors
     /// The first topic that could not be created, and why; others may have been.
     pub fn create(&self, topics: &[NewTopic]) -> Result<(), LogError> {
-        let topics: Vec<_> = topics.iter().map(new_topic).collect();
         if topics.is_empty() {
             return Ok(());
         }
+        let new: Vec<_> = topics.iter().map(new_topic).collect();
         let options = self.options().operation_timeout(Some(self.wait));
-        let outcome = block_on(self.client.create_topics(&topics, &options));
+        let outcome = block_on(self.client.create_topics(&new, &options));
         for outcome in outcome.map_err(|error| self.failed("create topics", &error))? {
             match outcome {
                 Ok(_) | Err((_, Code::TopicAlreadyExists)) => {}
@@ -133,7 +133,22 @@ impl KafkaAdmin {
                 }
             }
         }
-        Ok(())
+        // The controller has created them; that the brokers hear of it takes a moment.
+        let started = Instant::now();
+        loop {
+            let known = self.topics()?;
+            let missing = topics.iter().find(|topic| !known.contains_key(&topic.name));
+            match missing {
+                None => return Ok(()),
+                Some(topic) if started.elapsed() >= self.wait => {
+                    return Err(LogError::retriable(format!(
+                        "topic `{}` was created, but brokers do not know it after {:?}",
+                        topic.name, self.wait
+                    )));
+                }
+                Some(_) => thread::sleep(Duration::from_millis(20)),
+            }
+        }
     }
 
     /// The high watermark of each partition of a topic: the offset that the next record will get. Records of open

@@ -1,7 +1,6 @@
 //! The reading half of a [`KafkaLog`](super::KafkaLog).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
@@ -14,6 +13,7 @@ use super::config::{self, KafkaConfig};
 use super::context::Context;
 use super::failure;
 use super::native::{Direct, Happened};
+use super::{partitions, topology};
 use crate::{Assignment, Committed, Event, Kind, LogError, Start, TopicPartition, Topology};
 
 /// A member of the group.
@@ -187,7 +187,7 @@ impl Consumer {
             return Ok(Vec::new());
         }
         let what = "find out what the group has committed";
-        let list = list(partitions.iter().map(|at| (at, Offset::Invalid)))?;
+        let list = partitions::named(partitions)?;
         let list = self
             .events
             .committed_offsets(list, self.wait)
@@ -226,12 +226,12 @@ impl Consumer {
                 "the partitions to begin are not the ones that were assigned",
             ));
         }
-        let list = list(starts.iter().map(|(at, start)| (at, offset(*start))))?;
+        let list = partitions::starting(starts)?;
         self.events
             .incremental_assign(&list)
             .map_err(|error| LogError::fenced(format!("cannot take over partitions: {error}")))?;
         for (at, start) in starts {
-            self.positions.insert(at.clone(), known(*start));
+            self.positions.insert(at.clone(), partitions::known(*start));
         }
         self.rebalance = Rebalance::None;
         Ok(())
@@ -249,7 +249,7 @@ impl Consumer {
                 ));
             }
         }
-        let list = list(partitions.iter().map(|at| (at, Offset::Invalid)))?;
+        let list = partitions::named(partitions)?;
         self.events
             .incremental_unassign(&list)
             .map_err(|error| LogError::fenced(format!("cannot give back partitions: {error}")))?;
@@ -262,57 +262,22 @@ impl Consumer {
 
     /// See [`Log::topology`](crate::Log::topology).
     pub(super) fn topology(&self) -> Result<Topology, LogError> {
-        let what = "read the topics";
-        let mut topics = BTreeMap::new();
-        let mut add = |topic: &rdkafka::metadata::MetadataTopic| {
-            let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
-            if topic.error().is_none() && partitions > 0 {
-                topics.insert(Arc::<str>::from(topic.name()), partitions);
-            }
-        };
-        let (patterns, names): (Vec<_>, Vec<_>) =
-            self.sources.iter().partition(|name| name.starts_with('^'));
-        for name in names {
-            let metadata = self.events.fetch_metadata(Some(name), self.wait);
-            let metadata = metadata.map_err(|error| failure::of(what, &error))?;
-            metadata.topics().iter().for_each(&mut add);
-        }
-        if !patterns.is_empty() {
-            let patterns: Vec<_> = patterns
-                .iter()
-                .map(|source| config::pattern(source))
-                .collect::<Result<_, _>>()?;
-            let metadata = self.events.fetch_metadata(None, self.wait);
-            let metadata = metadata.map_err(|error| failure::of(what, &error))?;
-            metadata
-                .topics()
-                .iter()
-                .filter(|topic| Some(topic.name()) != self.exchange.as_deref())
-                .filter(|topic| {
-                    patterns
-                        .iter()
-                        .any(|pattern| pattern.is_match(topic.name()))
-                })
-                .for_each(add);
-        }
-        Ok(Topology {
-            topics: topics.into_iter().collect(),
-        })
+        topology::resolve(
+            &self.events,
+            &self.sources,
+            self.exchange.as_deref(),
+            self.wait,
+        )
     }
 
     /// See [`Log::rewind`](crate::Log::rewind).
     pub(super) fn rewind(&mut self, starts: &[(TopicPartition, Start)]) -> Result<(), LogError> {
-        if let Some((at, _)) = starts
-            .iter()
-            .find(|(at, _)| !self.positions.contains_key(at))
-        {
-            return Err(unassigned(at));
-        }
+        self.check_assigned(starts.iter().map(|(at, _)| at))?;
         if starts.is_empty() {
             return Ok(());
         }
         let what = "go back to what is committed";
-        let list = list(starts.iter().map(|(at, start)| (at, offset(*start))))?;
+        let list = partitions::starting(starts)?;
         let list = self
             .events
             .seek_partitions(list, self.wait)
@@ -327,7 +292,7 @@ impl Consumer {
             })?;
         }
         for (at, start) in starts {
-            self.positions.insert(at.clone(), known(*start));
+            self.positions.insert(at.clone(), partitions::known(*start));
         }
         Ok(())
     }
@@ -349,13 +314,20 @@ impl Consumer {
     }
 
     fn assigned(&self, partitions: &[TopicPartition]) -> Result<TopicPartitionList, LogError> {
-        if let Some(at) = partitions
-            .iter()
-            .find(|at| !self.positions.contains_key(at))
-        {
-            return Err(unassigned(at));
+        self.check_assigned(partitions.iter())?;
+        partitions::named(partitions)
+    }
+
+    fn check_assigned<'a>(
+        &self,
+        mut partitions: impl Iterator<Item = &'a TopicPartition>,
+    ) -> Result<(), LogError> {
+        match partitions.find(|at| !self.positions.contains_key(at)) {
+            None => Ok(()),
+            Some(at) => Err(LogError::fatal(format!(
+                "partition {at} is not assigned to this worker"
+            ))),
         }
-        list(partitions.iter().map(|at| (at, Offset::Invalid)))
     }
 
     /// See [`Log::lag`](crate::Log::lag).
@@ -383,20 +355,8 @@ impl Consumer {
         &self,
         offsets: &[(TopicPartition, i64, String)],
     ) -> Result<TopicPartitionList, LogError> {
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for (at, offset, metadata) in offsets {
-            if !self.positions.contains_key(at) {
-                return Err(unassigned(at));
-            }
-            let mut element = list.add_partition(&at.topic, at.partition);
-            element.set_metadata(metadata);
-            element.set_offset(Offset::Offset(*offset)).map_err(|_| {
-                LogError::fatal(format!(
-                    "{offset} is no offset that can be committed for {at}"
-                ))
-            })?;
-        }
-        Ok(list)
+        self.check_assigned(offsets.iter().map(|(at, ..)| at))?;
+        partitions::with_metadata(offsets)
     }
 
     /// Our membership as it is now, for the broker to check a transaction's offsets against.
@@ -418,10 +378,6 @@ impl Consumer {
         }
         self.events.generation().ok_or_else(failure::not_a_member)
     }
-}
-
-fn unassigned(at: &TopicPartition) -> LogError {
-    LogError::fatal(format!("partition {at} is not assigned to this worker"))
 }
 
 /// Adds an event to a batch, or tells why the batch has to end.
@@ -458,47 +414,17 @@ fn error(code: Code, fatal: bool, reason: &str) -> Step {
     Step::Next
 }
 
-fn list<'a>(
-    partitions: impl Iterator<Item = (&'a TopicPartition, Offset)>,
-) -> Result<TopicPartitionList, LogError> {
-    let mut list = TopicPartitionList::new();
-    for (at, offset) in partitions {
-        list.add_partition(&at.topic, at.partition)
-            .set_offset(offset)
-            .map_err(|_| LogError::fatal(format!("there is no offset {offset:?} in {at}")))?;
-    }
-    Ok(list)
-}
-
-fn offset(start: Start) -> Offset {
-    match start {
-        Start::At(offset) => Offset::Offset(offset),
-        Start::Earliest => Offset::Beginning,
-        Start::Latest => Offset::End,
-    }
-}
-
-/// The offset that reading will give next, if a start says that.
-fn known(start: Start) -> Option<i64> {
-    match start {
-        Start::At(offset) => Some(offset),
-        Start::Earliest | Start::Latest => None,
-    }
-}
-
 impl Drop for Consumer {
     /// rust-rdkafka's consumer waits in its drop until the group is left, which librdkafka delays while a change of the
     /// assignment waits for its answer. That event was taken from the queue, so nobody else will answer it.
     fn drop(&mut self) {
         let answer = match &self.rebalance {
             Rebalance::None => return,
-            Rebalance::Untold(partitions) | Rebalance::Assigned(partitions) => {
-                list(partitions.iter().map(|at| (at, Offset::Invalid)))
-                    .map(|list| self.events.incremental_assign(&list))
+            Rebalance::Untold(given) | Rebalance::Assigned(given) => {
+                partitions::named(given).map(|list| self.events.incremental_assign(&list))
             }
-            Rebalance::Revoked(partitions) => {
-                list(partitions.iter().map(|at| (at, Offset::Invalid)))
-                    .map(|list| self.events.incremental_unassign(&list))
+            Rebalance::Revoked(taken) => {
+                partitions::named(taken).map(|list| self.events.incremental_unassign(&list))
             }
         };
         match answer {

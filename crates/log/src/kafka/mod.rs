@@ -18,16 +18,20 @@ mod consumer;
 mod context;
 mod failure;
 mod native;
+mod partitions;
 mod producer;
+mod properties;
+mod topology;
 mod writer;
 
 use std::time::Duration;
 
 use crate::{Event, Log, LogError, Message, Start, TopicPartition, Topology};
 pub use admin::{KafkaAdmin, NewTopic, TopicState};
-pub use config::{Client, DEFAULTS, Delivery, KafkaConfig};
+pub use config::{Delivery, KafkaConfig};
 use consumer::Consumer;
 use producer::Producer;
+pub use properties::{Client, DEFAULTS, Setting};
 pub use writer::KafkaWriter;
 
 /// One worker's handle of a Kafka cluster.

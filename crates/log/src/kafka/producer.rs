@@ -202,15 +202,18 @@ impl Producer {
         offsets: Option<&TopicPartitionList>,
         membership: impl FnOnce() -> Result<ConsumerGroupMetadata, LogError>,
     ) -> Result<(), LogError> {
+        let started = Instant::now();
         self.begin()?;
         self.flush()?;
         if let Some(offsets) = offsets {
             let membership = membership()?;
+            let left = self.wait.saturating_sub(started.elapsed());
             self.client
-                .send_offsets_to_transaction(offsets, &membership, self.wait)
+                .send_offsets_to_transaction(offsets, &membership, left)
                 .map_err(|error| failure::of("commit offsets", &error))?;
         }
-        match self.client.commit_transaction(self.wait) {
+        let left = self.wait.saturating_sub(started.elapsed());
+        match self.client.commit_transaction(left) {
             Ok(()) => {
                 self.open = false;
                 Ok(())
