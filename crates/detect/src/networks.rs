@@ -109,10 +109,10 @@ mod tests {
         ];
         assert_eq!(within(&networks, "10.1.2.3"), [0, 1, 2, 3]);
         assert_eq!(within(&networks, "10.2.0.0"), [0, 2]);
-        assert_eq!(within(&networks, "10.1.2.3:80"), []);
-        assert_eq!(within(&networks, "10.1.2"), []);
-        assert_eq!(within(&networks, "host"), []);
-        assert_eq!(within(&networks, ""), []);
+        assert!(within(&networks, "10.1.2.3:80").is_empty());
+        assert!(within(&networks, "10.1.2").is_empty());
+        assert!(within(&networks, "host").is_empty());
+        assert!(within(&networks, "").is_empty());
     }
 
     #[test]
@@ -121,6 +121,6 @@ mod tests {
         assert_eq!(within(&networks, "::ffff:10.1.2.3"), [0]);
         assert_eq!(within(&networks, "::10.1.2.3"), [1]);
         assert_eq!(within(&networks, "FE80::1%12"), [1, 2]);
-        assert_eq!(within(&networks, "10.0.0.1%1"), []);
+        assert!(within(&networks, "10.0.0.1%1").is_empty());
     }
 }
