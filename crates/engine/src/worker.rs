@@ -1,11 +1,11 @@
 //! A worker: one thread, one member of the consumer group, one transactional producer, one loop.
 //!
-//! Read [`Worker::turn`] and you know what haechi does:
+//! Read `Worker::turn` and you know what haechi does:
 //! **poll → decode → detect → partial → merge → emit → commit.**
 //!
 //! A worker owns some source partitions (stage 1, [`crate::stage1`]) and some exchange partitions (stage 2,
 //! [`crate::stage2`]). Whatever it sends, and how far it has read, becomes visible in one transaction at
-//! [`Worker::commit`]. When a commit fails, everything since the last one is dropped and read again.
+//! `Worker::commit`. When a commit fails, everything since the last one is dropped and read again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

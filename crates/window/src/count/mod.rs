@@ -20,7 +20,7 @@ pub(crate) struct Event {
     pub(crate) time_ns: i64,
     /// Offset in its source.
     pub(crate) offset: i64,
-    /// Index of its source in a [`Sources`] table.
+    /// Index of its source in a [`Sources`](crate::sources::Sources) table.
     pub(crate) source: u32,
     /// Position of the matching detection in the correlation's `rules`.
     pub(crate) position: u32,
