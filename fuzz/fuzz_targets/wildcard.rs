@@ -15,12 +15,17 @@ fuzz_target!(|value: &str| {
         "title: x\nid: 00000000-0000-4000-8000-000000000001\nlogsource: {{product: x}}\ndetection: {{sel: {{f: '{quoted}'}}, condition: sel}}\n"
     );
     let loaded = load_str(Path::new("fuzz.yml"), &rule);
-    let Some(detection) = loaded.rules.detections.first() else { return };
+    let Some(detection) = loaded.rules.detections.first() else {
+        return;
+    };
     if let Expr::Field(field) = &detection.condition
         && let Test::Text(text) = &field.test
     {
         for pair in text.pattern.pieces.windows(2) {
-            let alike = matches!(pair, [Piece::Literal(_), Piece::Literal(_)] | [Piece::AnyString, Piece::AnyString]);
+            let alike = matches!(
+                pair,
+                [Piece::Literal(_), Piece::Literal(_)] | [Piece::AnyString, Piece::AnyString]
+            );
             assert!(!alike, "pieces that should be one: {pair:?}");
         }
     }

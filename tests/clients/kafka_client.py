@@ -2,7 +2,7 @@
 """A Kafka client that is not ours: what the tests check haechi's topics with.
 
   kafka_client.py BROKER create TOPIC:PARTITIONS[:KEY=VALUE,…]…
-  kafka_client.py BROKER delete TOPIC                   and wait until it is gone
+  kafka_client.py BROKER delete TOPIC                   and wait until it is gone; create waits until it is there
   kafka_client.py BROKER produce TOPIC < LINES          one record a line, spread over the partitions in turn
   kafka_client.py BROKER produce-records TOPIC < LINES  one record a line: {"hex": … or null, "partition", "key", "headers", "timestamp"}
   kafka_client.py BROKER read TOPIC                     all that is there, read committed, one JSON object a line
@@ -31,18 +31,29 @@ def create(broker, *topics):
         config = dict(setting.split("=", 1) for setting in settings[0].split(",")) if settings else {}
         wanted.append(NewTopic(name, int(partitions), 1, config=config))
     admin = AdminClient({"bootstrap.servers": broker})
-    for future in admin.create_topics(wanted, operation_timeout=TIMEOUT).values():
+    for future in admin.create_topics(wanted).values():
         future.result(TIMEOUT)
+    until(lambda: all(led(admin, topic.topic) for topic in wanted), f"{topics}: not there")
 
 
 def delete(broker, topic):
     admin = AdminClient({"bootstrap.servers": broker})
     for future in admin.delete_topics([topic]).values():
         future.result(TIMEOUT)
+    until(lambda: topic not in admin.list_topics(timeout=TIMEOUT).topics, f"{topic}: still there")
+
+
+def led(admin, topic):
+    """Whether every partition of a topic has a leader: a broker may know of a topic a little later than the controller."""
+    found = admin.list_topics(timeout=TIMEOUT).topics.get(topic)
+    return found and found.partitions and all(partition.leader >= 0 for partition in found.partitions.values())
+
+
+def until(done, otherwise):
     deadline = time.monotonic() + TIMEOUT
-    while topic in admin.list_topics(timeout=TIMEOUT).topics:
+    while not done():
         if time.monotonic() > deadline:
-            sys.exit(f"{topic}: still there")
+            sys.exit(otherwise)
         time.sleep(0.1)
 
 

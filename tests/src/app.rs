@@ -24,6 +24,8 @@ pub struct App {
     pub name: String,
     /// Names of the topics that it reads.
     pub topics: Vec<String>,
+    /// Instead of their names: `pattern` of the input.
+    pub pattern: Option<String>,
     /// Partitions of each of them.
     pub partitions: usize,
     /// `workers`.
@@ -63,6 +65,7 @@ impl App {
         Self {
             client: client.clone(),
             topics: vec![format!("{name}-in")],
+            pattern: None,
             partitions: 4,
             name,
             workers: 2,
@@ -167,9 +170,13 @@ impl App {
         for (property, value) in &self.properties {
             text.push_str(&format!("  {property}: '{value}'\n"));
         }
+        let topics = match &self.pattern {
+            Some(pattern) => format!("pattern: '{pattern}'"),
+            None => format!("topics: [{}]", list(&self.topics)),
+        };
         text.push_str(&format!(
-            "inputs:\n  - name: input\n    topics: [{}]\n    format: {}\n    logsource: {}\n    lateness: {}\n    idle_timeout: {}\n",
-            list(&self.topics), self.format, self.logsource, self.lateness, self.idle_timeout
+            "inputs:\n  - name: input\n    {topics}\n    format: {}\n    logsource: {}\n    lateness: {}\n    idle_timeout: {}\n",
+            self.format, self.logsource, self.lateness, self.idle_timeout
         ));
         if let Some(timestamp) = self.timestamp {
             text.push_str(&format!("    timestamp: '{timestamp}'\n"));

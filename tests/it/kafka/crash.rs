@@ -22,7 +22,7 @@ fn killed_twice_and_stopped_once_in_the_middle() {
         wait_for_metric(
             &mut process,
             "haechi_records_total",
-            shared.lines as f64 / 5.0,
+            shared.lines as f64 / 10.0,
             READ,
         );
         let _ = process.kill();

@@ -29,7 +29,7 @@ fn after_a_crash_repetitions_have_the_same_id() {
     wait_for_metric(
         &mut process,
         "haechi_records_total",
-        shared.lines as f64 / 4.0,
+        shared.lines as f64 / 10.0,
         Duration::from_secs(90),
     );
     let _ = process.kill();

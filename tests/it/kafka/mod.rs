@@ -4,6 +4,7 @@
 mod crash;
 mod dead_letters;
 mod delivery;
+mod generated;
 mod observed;
 mod real_events;
 mod time;

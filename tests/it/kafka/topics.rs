@@ -114,6 +114,39 @@ fn no_broker() {
     }
 }
 
+#[test]
+fn a_topic_that_comes_later_is_read_when_the_pattern_fits() {
+    let client = Client::required();
+    let mut app = App::new(&client, "pattern");
+    app.rule(RULE);
+    app.pattern = Some(format!("^{}-logs\\..*", app.name));
+    // How soon new topics are noticed is the client's own setting.
+    app.properties
+        .push(("topic.metadata.refresh.interval.ms", "1000".to_owned()));
+    app.create_outputs();
+    let (early, later) = (
+        format!("{}-logs.early", app.name),
+        format!("{}-logs.later", app.name),
+    );
+    client.create(&[(&early, 2)]);
+    client.produce(&early, b"{\"f\":\"x\"}\n{\"f\":\"x\"}\n");
+    let mut process = app.run();
+    wait_until_ready(&mut process);
+    client.wait_for(&app.topic("alerts"), 2, Duration::from_secs(30));
+    client.create(&[(&later, 3), (&format!("{}-other", app.name), 1)]);
+    client.produce(&later, b"{\"f\":\"x\"}\n");
+    client.wait_for(&app.topic("alerts"), 3, Duration::from_secs(60));
+    process.terminate();
+    let _ = process.wait(Duration::from_secs(30)).succeeded();
+    let sources: Vec<String> = client
+        .read(&app.topic("alerts"))
+        .iter()
+        .map(|alert| alert.json()["source"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(sources.iter().filter(|source| **source == early).count(), 2);
+    assert_eq!(sources.iter().filter(|source| **source == later).count(), 1);
+}
+
 /// The input goes on while the results have nowhere to go; when they have, nothing is missing.
 #[test]
 fn an_output_topic_is_deleted_while_running_and_comes_back() {
