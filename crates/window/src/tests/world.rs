@@ -226,7 +226,7 @@ pub(super) struct Setup {
     pub(super) record_limit: usize,
     /// After how many commits the partitions change their owners; 0 for never.
     pub(super) rebalance: usize,
-    /// Every how many commits the first attempt is aborted, so that its batches are read again, cut otherwise; 0 for never.
+    /// Every how many commits the first attempt is aborted, so that its batches are read again, event by event with a commit each; 0 for never.
     pub(super) abort: usize,
 }
 
@@ -275,6 +275,7 @@ pub(super) fn stage1(plan: &Arc<Plan>, setup: &Setup, events: &[Event]) -> Excha
             let mut again = 0;
             while again < read {
                 again += stage.read(&rest[again..read], 1);
+                stage.commit();
             }
         }
         rest = &rest[read..];
