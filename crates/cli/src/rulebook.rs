@@ -14,6 +14,8 @@ pub(crate) struct Rulebook {
 
 /// A correlation or rollup that is well-formed but cannot run as a stream. The rule language has the other codes.
 const UNUSABLE_AGGREGATION: &str = "HC060";
+/// A correlation or rollup that runs, but perhaps not as meant.
+const DOUBTFUL_AGGREGATION: &str = "HC160";
 /// A detection that is well-formed but too large to match with, such as a regular expression beyond the limits.
 const UNUSABLE_DETECTION: &str = "HC061";
 
@@ -45,7 +47,10 @@ impl Rulebook {
         let mut rules = self.loaded.rules.clone();
         loop {
             match Program::compile(rules.clone(), inputs) {
-                Ok(program) => return Ok(program),
+                Ok(program) => {
+                    self.warn(&program);
+                    return Ok(program);
+                }
                 Err(CompileError::Detections(error)) => {
                     let Some(rule) = rules
                         .detections
@@ -88,6 +93,22 @@ impl Rulebook {
                 }
             }
         }
+    }
+
+    /// What a query says that its author may not mean.
+    fn warn(&mut self, program: &Program) {
+        let warnings = program.aggregations.warnings().iter().cloned();
+        self.loaded
+            .diagnostics
+            .extend(warnings.map(|warning| Diagnostic {
+                severity: Severity::Warning,
+                ..unusable(
+                    DOUBTFUL_AGGREGATION,
+                    (warning.file, warning.span),
+                    warning.message,
+                    warning.help,
+                )
+            }));
     }
 
     /// Shows diagnostics on stderr: errors always, warnings when asked for.
