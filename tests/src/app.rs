@@ -1,6 +1,6 @@
 //! One deployment of haechi on the broker: a configuration, its rules, its topics.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -207,6 +207,27 @@ impl App {
     #[must_use]
     pub fn run_until_end(&self, limit: Duration) -> Finished {
         self.start_until_end().wait(limit).succeeded()
+    }
+
+    /// One of its output topics, each id once: with `at_least_once`, an id that was seen before is a repetition. Answers also
+    /// how many there were.
+    ///
+    /// # Panics
+    /// When two documents have the same id and differ.
+    #[must_use]
+    pub fn by_id(&self, what: &str) -> (Vec<Value>, usize) {
+        let mut documents: BTreeMap<String, Value> = BTreeMap::new();
+        let mut repetitions = 0;
+        for record in self.client.read(&self.topic(what)) {
+            let document = record.json();
+            if let Some(before) =
+                documents.insert(record.headers["haechi-id"].clone(), document.clone())
+            {
+                assert_eq!(before, document, "one id, two documents");
+                repetitions += 1;
+            }
+        }
+        (documents.into_values().collect(), repetitions)
     }
 
     /// Its alert topic as the independent client sees it, as a set, without which topic's coordinates they are: `line`

@@ -17,6 +17,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use haechi_tests::alerts::{Alert, assert_same};
 use haechi_tests::app::App;
 use haechi_tests::broker::{Client, python, unique};
 use haechi_tests::process::parse_lines;
@@ -159,17 +160,22 @@ fn listed(lines: Vec<i64>) -> Vec<i64> {
     }
 }
 
-/// Findings of a correlation that an app made. They come exactly once.
-fn findings(app: &App, rule: &str) -> BTreeSet<Finding> {
-    let alerts = app
-        .alerts(app.line())
-        .into_iter()
-        .filter(|alert| alert.rule == rule);
-    let finding = |alert: haechi_tests::alerts::Alert| {
+/// Findings of a correlation among alerts.
+fn findings(alerts: &BTreeSet<Alert>, rule: &str) -> BTreeSet<Finding> {
+    let finding = |alert: &Alert| {
         let group = alert.group[0].1.clone().expect("a group");
-        (group, nanoseconds(&alert.time), alert.count, alert.lines)
+        (
+            group,
+            nanoseconds(&alert.time),
+            alert.count,
+            alert.lines.clone(),
+        )
     };
-    alerts.map(finding).collect()
+    alerts
+        .iter()
+        .filter(|alert| alert.rule == rule)
+        .map(finding)
+        .collect()
 }
 
 /// A row of a rollup in comparable form: start of the window in nanoseconds, group, then the numbers.
@@ -195,10 +201,8 @@ fn expected_rows(arguments: &[&str], file: &Path) -> BTreeSet<Row> {
         .collect()
 }
 
-/// Rows that an app made, of a rollup whose SELECT is: user or host, events, sources, numbers, total, least, most, mean. They come exactly
-/// once.
-fn rows(app: &App) -> BTreeSet<Row> {
-    let documents = app.rollups();
+/// Rows of a rollup whose SELECT is: user or host, events, sources, numbers, total, least, most, mean.
+fn rows(documents: &[Value]) -> BTreeSet<Row> {
     let row = |document: &Value| {
         let row = &document["row"];
         let numbers = ["events", "sources", "numbers", "total", "least", "most"]
@@ -257,32 +261,26 @@ fn times_are_read_right() {
     );
 }
 
-/// Everything that an app is to find in the shared logins, exactly once.
+/// An app has found in the shared logins everything that is to be found, exactly once.
 fn assert_logins_found(app: &App) {
+    assert_logins(app, &app.alerts(app.line()), &app.rollups());
+}
+
+/// These alerts and rows are everything that is to be found in the shared logins.
+fn assert_logins(app: &App, alerts: &BTreeSet<Alert>, rollups: &[Value]) {
     let logins = Shared::logins(&app.client);
-    haechi_tests::alerts::assert_same(
-        &findings(app, GUESSING),
-        &expected_findings(&["ts", "action=failed", "src", "5", "10"], &logins.file),
+    let guessing = expected_findings(&["ts", "action=failed", "src", "5", "10"], &logins.file);
+    assert_same(&findings(alerts, GUESSING), &guessing);
+    let per_minute = expected_rows(&["ts", "user", "src", "bytes", "60"], &logins.file);
+    assert_same(&rows(rollups), &per_minute);
+    let roots = alerts.iter().filter(|alert| alert.rule == ROOT_FAILED);
+    assert_same(
+        &roots.map(|alert| alert.lines[0]).collect(),
+        &expected_roots(&logins.file),
     );
-    haechi_tests::alerts::assert_same(
-        &rows(app),
-        &expected_rows(&["ts", "user", "src", "bytes", "60"], &logins.file),
-    );
-    let roots: BTreeSet<i64> = app
-        .alerts(app.line())
-        .iter()
-        .filter(|alert| alert.rule == ROOT_FAILED)
-        .map(|alert| alert.lines[0])
-        .collect();
-    haechi_tests::alerts::assert_same(&roots, &expected_roots(&logins.file));
-    assert!(
-        app.client.read(&app.topic("late")).is_empty(),
-        "nothing is late"
-    );
-    assert!(
-        app.client.read(&app.topic("dead-letters")).is_empty(),
-        "there are no bad records"
-    );
+    let of = |what: &str| app.client.read(&app.topic(what));
+    assert!(of("late").is_empty(), "nothing is late");
+    assert!(of("dead-letters").is_empty(), "there are no bad records");
 }
 
 /// Lines that the single-event rule of [`RULES`] matches.

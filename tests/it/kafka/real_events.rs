@@ -147,8 +147,11 @@ fn windows_count_what_a_plain_script_counts_with_1_2_and_4_workers() {
             (shared.lines, 0, 0),
             "{workers} workers"
         );
-        assert_same(&findings(&app, ACCESSES), &expected_findings);
-        assert_same(&rows(&app), &expected_rows);
+        assert_same(
+            &findings(&app.alerts(app.line()), ACCESSES),
+            &expected_findings,
+        );
+        assert_same(&rows(&app.rollups()), &expected_rows);
     }
 }
 
@@ -207,14 +210,14 @@ fn killed_in_the_middle_and_started_again() {
         &by_line(&expected).into_iter().collect(),
     );
     assert_same(
-        &findings(&app, ACCESSES),
+        &findings(&app.alerts(app.line()), ACCESSES),
         &expected_findings(
             &["@timestamp", "EventID=10", "SourceImage", "30", "40"],
             &shared.file,
         ),
     );
     assert_same(
-        &rows(&app),
+        &rows(&app.rollups()),
         &expected_rows(
             &["@timestamp", "Hostname", "EventID", "Task", "60"],
             &shared.file,
