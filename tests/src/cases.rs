@@ -28,6 +28,8 @@ struct Setting {
     format: Option<String>,
     logsource: Option<BTreeMap<String, String>>,
     timestamp: Option<String>,
+    /// How long windows wait, as `--lateness` takes it; without one, until the file ends.
+    lateness: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -199,6 +201,9 @@ impl Case {
         .args(["--logsource", &setting.logsource()]);
         if let Some(field) = &setting.timestamp {
             command = command.args(["--timestamp", field]);
+        }
+        if let Some(lateness) = &setting.lateness {
+            command = command.args(["--lateness", lateness]);
         }
         let finished = command
             .arg("--rules")
@@ -396,6 +401,7 @@ impl Setting {
             format: self.format.clone().or_else(|| shared.format.clone()),
             logsource: self.logsource.clone().or_else(|| shared.logsource.clone()),
             timestamp: self.timestamp.clone().or_else(|| shared.timestamp.clone()),
+            lateness: self.lateness.clone().or_else(|| shared.lateness.clone()),
         }
     }
 

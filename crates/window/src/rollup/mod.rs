@@ -36,6 +36,8 @@ mod typing;
 mod windows;
 
 pub(crate) use columns::ColumnCache;
+pub(crate) use exact_sum::Expansion;
+pub(crate) use number::{double as usable_double, usable as usable_number};
 pub(crate) use partials::RollupPartials;
 pub(crate) use plan::RollupPlan;
 pub(crate) use section::decode_section;

@@ -7,9 +7,12 @@
     clippy::panic
 )]
 
+mod correlations;
 mod counting;
 mod exchange;
 mod laws;
+mod logs;
 mod naive;
+mod naive_correlation;
 mod queries;
 mod world;
