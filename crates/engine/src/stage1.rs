@@ -348,6 +348,17 @@ impl Stage1 {
         self.partitions.len()
     }
 
+    /// How many source partitions the group shares out, as the log knew them at the last assignment.
+    #[must_use]
+    pub fn shared_out(&self) -> usize {
+        let counts = self
+            .topology
+            .topics
+            .iter()
+            .map(|(_, partitions)| *partitions);
+        counts.filter_map(|count| usize::try_from(count).ok()).sum()
+    }
+
     /// Whether none is owned.
     #[must_use]
     pub fn is_empty(&self) -> bool {

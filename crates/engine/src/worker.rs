@@ -331,6 +331,11 @@ impl Worker {
             .is_some_and(|exchange| exchange.topic == at.topic)
     }
 
+    fn exchange_partitions(&self) -> usize {
+        let exchange = self.shared.settings.exchange.as_ref();
+        exchange.map_or(0, |exchange| exchange.partitions as usize)
+    }
+
     /// How long until a commit is due: with uncommitted work the commit interval, else the heartbeat.
     fn until_commit(&self) -> Duration {
         let now = self.shared.clock.instant();
@@ -360,6 +365,8 @@ impl Worker {
                 && !self.dirty
                 && self.stage1.is_finished()
                 && self.stage2.is_finished(),
+            owned: self.stage1.len() + self.stage2.len(),
+            partitions: self.stage1.shared_out() + self.exchange_partitions(),
         }
     }
 
