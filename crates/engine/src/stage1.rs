@@ -335,6 +335,16 @@ impl Stage1 {
         })
     }
 
+    /// Whether there are partitions and nothing more comes of any of them (bounded runs).
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let mut states = self
+            .partitions
+            .values()
+            .map(|partition| partition.clock.state());
+        !self.partitions.is_empty() && states.all(|state| state == SourceState::Ended)
+    }
+
     /// Event time of each partition, nanoseconds; those not yet known are left out.
     pub fn watermarks(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
         self.partitions

@@ -25,6 +25,8 @@ use crate::stage2::Stage2;
 
 /// The longest a poll waits for records when nothing else is due.
 const LONGEST_POLL: Duration = Duration::from_millis(100);
+/// The longest a poll waits when all that is left is to hear that a bounded run is over.
+const SHORTEST_POLL: Duration = Duration::from_millis(5);
 /// The longest pause between tries while the log refuses to commit.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -121,7 +123,10 @@ impl Worker {
 
     /// One turn of the loop.
     fn turn(&mut self) -> Result<(), WorkerError> {
-        for event in self.log.poll(self.until_commit().min(LONGEST_POLL))? {
+        for event in self
+            .log
+            .poll(self.until_commit().min(self.longest_poll()))?
+        {
             match event {
                 Event::Records(records) if self.is_exchange(&records.at) => self.merge(&records)?,
                 Event::Records(records) => self.detect(&records)?,
@@ -342,13 +347,27 @@ impl Worker {
         let settings = &self.shared.settings;
         let due = |since: Instant, every: Duration| every.saturating_sub(now.duration_since(since));
         if self.dirty || self.stage1.has_news() {
-            return due(self.last_commit, settings.commit_interval);
+            // At the end of a bounded run nothing more comes that a commit could wait for.
+            return if self.stage1.has_ended() {
+                Duration::ZERO
+            } else {
+                due(self.last_commit, settings.commit_interval)
+            };
         }
         if settings.exchange.is_none() || self.stage1.is_empty() {
             return LONGEST_POLL;
         }
         self.last_announcement
             .map_or(Duration::ZERO, |last| due(last, settings.heartbeat))
+    }
+
+    /// The end of a bounded run is not waited for longer than it takes to notice.
+    fn longest_poll(&self) -> Duration {
+        if self.stage1.has_ended() {
+            SHORTEST_POLL
+        } else {
+            LONGEST_POLL
+        }
     }
 
     /// Waits while still telling the world that the loop turns.
