@@ -18,7 +18,6 @@ use haechi_window::{
 
 use crate::program::Program;
 use crate::settings::{Input, Settings};
-use crate::worker::Shared;
 
 /// A stage found something that reading the same records again will not mend.
 #[derive(Debug, thiserror::Error)]
@@ -98,14 +97,30 @@ impl std::ops::Deref for DecodedBatch {
 impl Stage1 {
     /// Owning nothing yet.
     #[must_use]
-    pub fn new(shared: &Shared) -> Self {
+    pub fn new(program: &Arc<Program>, settings: &Arc<Settings>) -> Self {
         Self {
-            program: Arc::clone(&shared.program),
-            settings: Arc::clone(&shared.settings),
+            program: Arc::clone(program),
+            settings: Arc::clone(settings),
             pipelines: BTreeMap::new(),
             partitions: BTreeMap::new(),
             topology: Topology::default(),
         }
+    }
+
+    /// From now on these rules hold. Partitions, and how far event time has come in them, stay as they are.
+    pub fn adopt(&mut self, program: &Arc<Program>) {
+        self.program = Arc::clone(program);
+        self.pipelines.clear();
+        for partition in self.partitions.values_mut() {
+            partition.spoken = None;
+        }
+    }
+
+    /// How far each partition has been read.
+    pub fn positions(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
+        let partitions = self.partitions.iter();
+        partitions
+            .filter_map(|(at, partition)| Some((at, partition.position.or(partition.committed)?)))
     }
 
     /// Takes a partition over; answers where to begin reading.

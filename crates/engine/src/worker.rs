@@ -17,9 +17,9 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::emit::Emitter;
 use crate::health::{Health, Vitals};
-use crate::metrics::WorkerMetrics;
-use crate::program::Program;
-use crate::settings::{Run, Settings};
+use crate::metrics::{Metrics, WorkerMetrics};
+use crate::release::{Release, Releases};
+use crate::settings::{Exchange, Run, Settings};
 use crate::stage1::{Stage1, StageError};
 use crate::stage2::Stage2;
 
@@ -33,8 +33,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// What all workers of a process share.
 #[derive(Clone)]
 pub struct Shared {
-    /// The compiled rules.
-    pub program: Arc<Program>,
+    /// The rules in force.
+    pub releases: Arc<Releases>,
     /// What the run needs to know.
     pub settings: Arc<Settings>,
     /// Wall-clock time.
@@ -58,6 +58,7 @@ pub enum WorkerError {
 pub struct Worker {
     id: usize,
     shared: Shared,
+    release: Arc<Release>,
     log: Box<dyn Log>,
     stage1: Stage1,
     partials: Partials,
@@ -74,24 +75,22 @@ pub struct Worker {
 impl Worker {
     /// Worker number `id` over `log`, owning nothing yet: the group will assign it its partitions.
     #[must_use]
-    pub fn new(id: usize, shared: Shared, log: Box<dyn Log>, metrics: WorkerMetrics) -> Self {
-        let partitions = shared
-            .settings
-            .exchange
-            .as_ref()
-            .map_or(1, |exchange| exchange.partitions);
+    pub fn new(id: usize, shared: Shared, log: Box<dyn Log>, metrics: &Arc<Metrics>) -> Self {
+        let release = shared.releases.current();
+        let program = &release.program;
         Self {
             id,
-            stage1: Stage1::new(&shared),
-            partials: Partials::new(Arc::clone(&shared.program.aggregations), partitions),
-            stage2: Stage2::new(Arc::clone(&shared.program.aggregations)),
-            emitter: Emitter::new(&shared.program, &shared.settings),
-            metrics,
+            stage1: Stage1::new(program, &shared.settings),
+            partials: partials(&release, &shared.settings),
+            stage2: Stage2::new(Arc::clone(&program.aggregations)),
+            emitter: Emitter::new(program, &shared.settings),
+            metrics: metrics.worker(id, &release),
             assigned: false,
             dirty: false,
             last_commit: shared.clock.instant(),
             last_announcement: None,
             failures: 0,
+            release,
             log,
             shared,
         }
@@ -123,6 +122,9 @@ impl Worker {
 
     /// One turn of the loop.
     fn turn(&mut self) -> Result<(), WorkerError> {
+        if let Some(release) = self.shared.releases.other_than(self.release.number) {
+            self.adopt(release)?;
+        }
         for event in self
             .log
             .poll(self.until_commit().min(self.longest_poll()))?
@@ -191,7 +193,7 @@ impl Worker {
     fn commit(&mut self) -> Result<(), WorkerError> {
         let started = Instant::now();
         let now = self.shared.clock.now_ns();
-        if let Some(exchange) = self.shared.settings.exchange.clone() {
+        if let Some(exchange) = self.exchange() {
             let progress = self.progress(now);
             for (partition, record) in self.partials.drain(&progress).map_err(StageError::from)? {
                 self.metrics.exchanged(record.len());
@@ -212,6 +214,32 @@ impl Worker {
         self.last_commit = self.shared.clock.instant();
         self.metrics.committed(started.elapsed());
         self.observe(now);
+        Ok(())
+    }
+
+    /// New rules are in force. What the old ones found is committed first, so that the change falls between two commits; rules that
+    /// mean what they meant keep their windows.
+    fn adopt(&mut self, release: Arc<Release>) -> Result<(), WorkerError> {
+        self.commit()?;
+        let program = &release.program;
+        self.stage1.adopt(program);
+        self.partials = partials(&release, &self.shared.settings);
+        let kept = self.stage2.adopt(&program.aggregations);
+        self.emitter.adopt(program);
+        self.metrics.adopt(&release);
+        self.last_announcement = None;
+        let offsets = self.stage1.positions().chain(self.stage2.positions());
+        let offsets: Vec<String> = offsets
+            .map(|(at, offset)| format!("{at}@{offset}"))
+            .collect();
+        info!(
+            worker = self.id,
+            release = release.number,
+            kept,
+            from = offsets.join(" "),
+            "new rules: they hold from here on"
+        );
+        self.release = release;
         Ok(())
     }
 
@@ -341,6 +369,12 @@ impl Worker {
         exchange.map_or(0, |exchange| exchange.partitions as usize)
     }
 
+    /// The exchange, when there is something to send there.
+    fn exchange(&self) -> Option<Exchange> {
+        let aggregates = self.release.program.aggregates();
+        self.shared.settings.exchange.clone().filter(|_| aggregates)
+    }
+
     /// How long until a commit is due: with uncommitted work the commit interval, else the heartbeat.
     fn until_commit(&self) -> Duration {
         let now = self.shared.clock.instant();
@@ -354,7 +388,7 @@ impl Worker {
                 due(self.last_commit, settings.commit_interval)
             };
         }
-        if settings.exchange.is_none() || self.stage1.is_empty() {
+        if self.exchange().is_none() || self.stage1.is_empty() {
             return LONGEST_POLL;
         }
         self.last_announcement
@@ -401,4 +435,10 @@ impl Worker {
         }
         self.metrics.state(self.stage2.state_bytes());
     }
+}
+
+fn partials(release: &Release, settings: &Settings) -> Partials {
+    let exchange = settings.exchange.as_ref();
+    let partitions = exchange.map_or(1, |exchange| exchange.partitions);
+    Partials::new(Arc::clone(&release.program.aggregations), partitions)
 }
