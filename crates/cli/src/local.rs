@@ -64,6 +64,8 @@ impl LocalRun {
             }),
             commit_interval: COMMIT_INTERVAL,
             heartbeat: HEARTBEAT,
+            // Files are as they are: a year of one and a day of another are read side by side.
+            max_skew: Duration::MAX,
             limits: Limits::default(),
             run: Run::UntilEnd,
         };

@@ -12,6 +12,7 @@
 //! | [`program`] | the rules, compiled once and shared by all workers |
 //! | [`release`] | which rules are in force, and how a new set takes over |
 //! | [`settings`] | what a run needs to know, already validated |
+//! | [`skew`] | holding back partitions that are far ahead of the others in event time |
 //! | [`supervisor`] | starts workers, restarts them when they were fenced or panicked, stops them |
 //! | [`metrics`] | what ops see: names are a contract, `docs/metrics.md` |
 //! | [`health`] | whether the loops turn, and whether what they own is restored |
@@ -24,6 +25,7 @@ pub mod metrics;
 pub mod program;
 pub mod release;
 pub mod settings;
+pub mod skew;
 pub mod stage1;
 pub mod stage2;
 pub mod supervisor;

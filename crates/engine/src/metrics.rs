@@ -47,6 +47,7 @@ pub struct Metrics {
     watermark_delay: GaugeVec,
     assigned: IntGaugeVec,
     state_bytes: IntGaugeVec,
+    held: IntGaugeVec,
     rss: IntGauge,
     pub(crate) restarts: IntCounter,
     pub(crate) panics: IntCounter,
@@ -133,6 +134,7 @@ impl Metrics {
             watermark_delay: b.gauges("haechi_watermark_delay_seconds", "how far the watermark is behind the clock", &["stage", "topic", "partition"])?,
             assigned: b.add(IntGaugeVec::new(Opts::new("haechi_assigned_partitions", "partitions owned by a worker"), &["worker", "stage"]))?,
             state_bytes: b.add(IntGaugeVec::new(Opts::new("haechi_state_bytes", "bytes held for open windows"), &["worker"]))?,
+            held: b.add(IntGaugeVec::new(Opts::new("haechi_held_partitions", "source partitions that wait for slower ones"), &["worker"]))?,
             rss: b.add(IntGauge::new("haechi_resident_memory_bytes", "resident memory of the process"))?,
             restarts: b.counter("haechi_worker_restarts_total", "workers started again with a new handle on the log")?,
             panics: b.counter("haechi_worker_panics_total", "workers that panicked")?,
@@ -398,6 +400,14 @@ impl WorkerMetrics {
             .watermark_delay
             .with_label_values(&labels)
             .set(now_ns.saturating_sub(watermark_ns).max(0) as f64 / 1e9);
+    }
+
+    /// So many source partitions wait for slower ones.
+    pub fn held(&self, partitions: usize) {
+        self.all
+            .held
+            .with_label_values(&[&self.worker])
+            .set(i64::try_from(partitions).unwrap_or(i64::MAX));
     }
 
     /// Bytes held for open windows.

@@ -18,6 +18,7 @@ use haechi_window::{
 
 use crate::program::Program;
 use crate::settings::{Input, Settings};
+use crate::skew::Standing;
 
 /// A stage found something that reading the same records again will not mend.
 #[derive(Debug, thiserror::Error)]
@@ -365,6 +366,32 @@ impl Stage1 {
         self.partitions
             .iter()
             .filter_map(|(at, partition)| Some((at, partition.clock.watermark_ns()?)))
+    }
+
+    /// How far event time has come in each partition.
+    #[must_use]
+    pub fn standings(&self) -> BTreeMap<TopicPartition, Standing> {
+        let standing = |partition: &SourcePartition| match partition.clock.state() {
+            SourceState::Active => partition
+                .clock
+                .watermark_ns()
+                .map_or(Standing::Unknown, Standing::At),
+            SourceState::Idle => Standing::Idle,
+            SourceState::Ended => Standing::Ended,
+        };
+        let partitions = self.partitions.iter();
+        partitions
+            .map(|(at, partition)| (at.clone(), standing(partition)))
+            .collect()
+    }
+
+    /// These partitions are not read for a while.
+    pub fn hold(&mut self, partitions: &[TopicPartition], now_ns: i64) {
+        for at in partitions {
+            if let Some(partition) = self.partitions.get_mut(at) {
+                partition.clock.held(now_ns);
+            }
+        }
     }
 
     /// How many partitions are owned.

@@ -20,6 +20,7 @@ use crate::health::{Health, Vitals};
 use crate::metrics::{Metrics, WorkerMetrics};
 use crate::release::{Release, Releases};
 use crate::settings::{Exchange, Run, Settings};
+use crate::skew::Skew;
 use crate::stage1::{Stage1, StageError};
 use crate::stage2::Stage2;
 
@@ -64,6 +65,7 @@ pub struct Worker {
     partials: Partials,
     stage2: Stage2,
     emitter: Emitter,
+    skew: Skew,
     metrics: WorkerMetrics,
     assigned: bool,
     dirty: bool,
@@ -84,6 +86,7 @@ impl Worker {
             partials: partials(&release, &shared.settings),
             stage2: Stage2::new(Arc::clone(&program.aggregations)),
             emitter: Emitter::new(program, &shared.settings),
+            skew: Skew::new(shared.settings.max_skew),
             metrics: metrics.worker(id, &release),
             assigned: false,
             dirty: false,
@@ -214,6 +217,28 @@ impl Worker {
         self.last_commit = self.shared.clock.instant();
         self.metrics.committed(started.elapsed());
         self.observe(now);
+        self.balance(now)
+    }
+
+    /// Partitions that are far ahead of the slowest wait for it, so that open windows do not pile up.
+    fn balance(&mut self, now: i64) -> Result<(), WorkerError> {
+        if !self.release.program.aggregates() {
+            return Ok(());
+        }
+        let slowest = self
+            .stage2
+            .watermarks()
+            .map(|(_, watermark)| watermark)
+            .min();
+        let change = self.skew.balance(&self.stage1.standings(), slowest);
+        if !change.pause.is_empty() {
+            self.log.pause(&change.pause)?;
+            self.stage1.hold(&change.pause, now);
+        }
+        if !change.resume.is_empty() {
+            self.log.resume(&change.resume)?;
+        }
+        self.metrics.held(self.skew.len());
         Ok(())
     }
 
@@ -285,6 +310,10 @@ impl Worker {
         } else if let Err(error) = self.commit() {
             warn!(worker = self.id, %error, "could not commit before handing over: the new owner redoes the work");
             self.drop_uncommitted(partitions)?;
+        }
+        let held = self.skew.forget(partitions);
+        if !held.is_empty() {
+            self.log.resume(&held)?;
         }
         for at in partitions {
             info!(worker = self.id, partition = %at, "handed over");

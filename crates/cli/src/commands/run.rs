@@ -122,6 +122,7 @@ pub(super) fn start(
         exchange,
         commit_interval: config.commit_interval,
         heartbeat: HEARTBEAT,
+        max_skew: config.max_skew,
         limits: config.limits,
         run,
     };
