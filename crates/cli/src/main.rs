@@ -9,6 +9,7 @@ mod kafka_sink;
 mod local;
 mod logging;
 mod preflight;
+mod profile;
 mod report;
 mod rulebook;
 mod shipped;

@@ -59,6 +59,8 @@ pub enum StageError {
 pub struct Stage1 {
     program: Arc<Program>,
     settings: Arc<Settings>,
+    /// Detectors take note of what rules and fields cost.
+    profiled: bool,
     pipelines: BTreeMap<usize, Pipeline>,
     partitions: BTreeMap<TopicPartition, SourcePartition>,
     topology: Topology,
@@ -102,6 +104,7 @@ impl Stage1 {
         Self {
             program: Arc::clone(&shared.program),
             settings: Arc::clone(&shared.settings),
+            profiled: shared.profiler.is_some(),
             pipelines: BTreeMap::new(),
             partitions: BTreeMap::new(),
             topology: Topology::default(),
@@ -194,6 +197,12 @@ impl Stage1 {
             .pipeline(batch.input)?
             .detector
             .detect(&batch.decoded.batch)?)
+    }
+
+    /// What the detections of each input cost, if this worker takes note of that.
+    pub(crate) fn profiles(&self) -> impl Iterator<Item = haechi_detect::Profile> + '_ {
+        let pipelines = self.pipelines.values();
+        pipelines.filter_map(|pipeline| pipeline.detector.profile())
     }
 
     /// Adds the batch and its hits to the partial aggregates.
@@ -363,7 +372,11 @@ impl Stage1 {
                     .inputs
                     .get(input)
                     .ok_or(StageError::UnknownInput(input))?;
-                Ok(entry.insert(Pipeline::new(declared, &self.program, &self.settings)?))
+                let mut pipeline = Pipeline::new(declared, &self.program, &self.settings)?;
+                if self.profiled {
+                    pipeline.detector.profile_from_now();
+                }
+                Ok(entry.insert(pipeline))
             }
         }
     }
@@ -401,7 +414,10 @@ impl Pipeline {
         })?;
         Ok(Self {
             decoder,
-            detector: Detector::new(Arc::clone(&program.detections)),
+            detector: Detector::with_cache(
+                Arc::clone(&program.detections),
+                settings.limits.cache_bytes,
+            ),
             classes: Vec::new(),
         })
     }

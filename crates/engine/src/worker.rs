@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::emit::Emitter;
 use crate::health::{Health, Vitals};
 use crate::metrics::WorkerMetrics;
+use crate::profile::{Laps, Profiler, Stage};
 use crate::program::Program;
 use crate::settings::{Run, Settings};
 use crate::stage1::{Stage1, StageError};
@@ -39,6 +40,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// The vital signs of all workers.
     pub health: Arc<Health>,
+    /// Where the workers hand in what they did, when somebody wants to know.
+    pub profiler: Option<Arc<Profiler>>,
 }
 
 /// Why a worker ended before it was told to.
@@ -62,6 +65,7 @@ pub struct Worker {
     stage2: Stage2,
     emitter: Emitter,
     metrics: WorkerMetrics,
+    laps: Laps,
     assigned: bool,
     dirty: bool,
     last_commit: Instant,
@@ -85,6 +89,7 @@ impl Worker {
             stage2: Stage2::new(Arc::clone(&shared.program.aggregations)),
             emitter: Emitter::new(&shared.program, &shared.settings),
             metrics,
+            laps: Laps::new(shared.profiler.clone()),
             assigned: false,
             dirty: false,
             last_commit: shared.clock.instant(),
@@ -116,12 +121,16 @@ impl Worker {
             self.log.abort()?;
         }
         self.log.close()?;
+        self.laps.was(Stage::Emit);
+        self.laps.hand_in(self.stage1.profiles());
         Ok(())
     }
 
     /// One turn of the loop.
     fn turn(&mut self) -> Result<(), WorkerError> {
-        for event in self.log.poll(self.until_commit().min(LONGEST_POLL))? {
+        let events = self.log.poll(self.until_commit().min(LONGEST_POLL))?;
+        self.laps.was(Stage::Wait);
+        for event in events {
             match event {
                 Event::Records(records) if self.is_exchange(&records.at) => self.merge(&records)?,
                 Event::Records(records) => self.detect(&records)?,
@@ -145,15 +154,19 @@ impl Worker {
         let Some(decoded) = self.stage1.decode(records, now)? else {
             return Ok(());
         };
+        self.laps.was(Stage::Decode);
+        let hits = self.stage1.detect(&decoded)?;
+        self.laps.was(Stage::Detect);
         self.emitter
             .dead_letters(records, &decoded.bad, self.log.as_mut())?;
-        let hits = self.stage1.detect(&decoded)?;
         let alerts = self
             .emitter
             .alerts(records, &decoded, &hits, self.log.as_mut())?;
+        self.laps.was(Stage::Emit);
         self.stage1
             .aggregate(records, &decoded, &hits, &mut self.partials)?;
         self.stage1.advance(records, &decoded, now);
+        self.laps.was(Stage::Aggregate);
         self.metrics
             .detected(records, &decoded, &hits, started.elapsed());
         self.metrics.alerted(alerts);
@@ -169,12 +182,14 @@ impl Worker {
                 continue;
             };
             let merged = self.stage2.apply(&records.at, record.offset, payload)?;
+            self.laps.was(Stage::Aggregate);
             if let Some(reason) = merged.refused {
                 self.emitter
                     .dead_letter(&records.at, &record, &reason, self.log.as_mut())?;
             }
             self.emitter.outcomes(&merged.outcomes, self.log.as_mut())?;
             self.metrics.merged(&merged.outcomes);
+            self.laps.was(Stage::Emit);
         }
         if self.stage2.advance(&records.at, records.next_offset()) {
             self.dirty = true;
@@ -188,7 +203,9 @@ impl Worker {
         let now = self.shared.clock.now_ns();
         if let Some(exchange) = self.shared.settings.exchange.clone() {
             let progress = self.progress(now);
-            for (partition, record) in self.partials.drain(&progress).map_err(StageError::from)? {
+            let records = self.partials.drain(&progress).map_err(StageError::from)?;
+            self.laps.was(Stage::Aggregate);
+            for (partition, record) in records {
                 self.metrics.exchanged(record.len());
                 let partition = i32::try_from(partition).unwrap_or(i32::MAX);
                 self.emitter
@@ -200,6 +217,7 @@ impl Worker {
         }
         let offsets: Vec<_> = self.stage1.offsets().chain(self.stage2.offsets()).collect();
         self.log.commit(&offsets)?;
+        self.laps.was(Stage::Emit);
         self.stage1.committed();
         self.stage2.committed();
         self.failures = 0;

@@ -59,6 +59,7 @@ pub(crate) fn compile(config: &Config) -> anyhow::Result<Program> {
         .iter()
         .map(|input| Arc::clone(&input.name))
         .collect();
+    book.regex_bytes = config.limits.regex_bytes;
     let program = book.compile(&inputs)?;
     let count = book.report(false);
     if count.errors > 0 {
@@ -112,6 +113,7 @@ pub(super) fn start(
         settings: Arc::new(settings),
         clock: Arc::new(SystemClock),
         health: Arc::clone(&health),
+        profiler: None,
     };
     if let Some(address) = config.http {
         let address = http::serve(address, Arc::clone(&metrics), health)?;
