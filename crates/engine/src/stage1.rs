@@ -59,6 +59,8 @@ pub enum StageError {
 pub struct Stage1 {
     program: Arc<Program>,
     settings: Arc<Settings>,
+    /// Detectors take note of what rules and fields cost.
+    profiled: bool,
     pipelines: BTreeMap<usize, Pipeline>,
     partitions: BTreeMap<TopicPartition, SourcePartition>,
     topology: Topology,
@@ -96,12 +98,13 @@ impl std::ops::Deref for DecodedBatch {
 }
 
 impl Stage1 {
-    /// Owning nothing yet.
+    /// Owning nothing yet. When `profiled`, detection says what its time goes into.
     #[must_use]
-    pub fn new(program: &Arc<Program>, settings: &Arc<Settings>) -> Self {
+    pub fn new(program: &Arc<Program>, settings: &Arc<Settings>, profiled: bool) -> Self {
         Self {
             program: Arc::clone(program),
             settings: Arc::clone(settings),
+            profiled,
             pipelines: BTreeMap::new(),
             partitions: BTreeMap::new(),
             topology: Topology::default(),
@@ -210,6 +213,12 @@ impl Stage1 {
             .pipeline(batch.input)?
             .detector
             .detect(&batch.decoded.batch)?)
+    }
+
+    /// What the detections of each input cost, if this worker takes note of that.
+    pub(crate) fn profiles(&self) -> impl Iterator<Item = haechi_detect::Profile> + '_ {
+        let pipelines = self.pipelines.values();
+        pipelines.filter_map(|pipeline| pipeline.detector.profile())
     }
 
     /// Adds the batch and its hits to the partial aggregates.
@@ -426,7 +435,11 @@ impl Stage1 {
                     .inputs
                     .get(input)
                     .ok_or(StageError::UnknownInput(input))?;
-                Ok(entry.insert(Pipeline::new(declared, &self.program, &self.settings)?))
+                let mut pipeline = Pipeline::new(declared, &self.program, &self.settings)?;
+                if self.profiled {
+                    pipeline.detector.profile_from_now();
+                }
+                Ok(entry.insert(pipeline))
             }
         }
     }
@@ -464,7 +477,10 @@ impl Pipeline {
         })?;
         Ok(Self {
             decoder,
-            detector: Detector::new(Arc::clone(&program.detections)),
+            detector: Detector::with_cache(
+                Arc::clone(&program.detections),
+                settings.limits.cache_bytes,
+            ),
             classes: Vec::new(),
         })
     }

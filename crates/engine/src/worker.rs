@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::emit::Emitter;
 use crate::health::{Health, Vitals};
 use crate::metrics::{Metrics, WorkerMetrics};
+use crate::profile::{Laps, Profiler, Stage};
 use crate::release::{Release, Releases};
 use crate::settings::{Exchange, Run, Settings};
 use crate::skew::Skew;
@@ -42,6 +43,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// The vital signs of all workers.
     pub health: Arc<Health>,
+    /// Where the workers hand in what they did, when somebody wants to know.
+    pub profiler: Option<Arc<Profiler>>,
 }
 
 /// Why a worker ended before it was told to.
@@ -67,6 +70,7 @@ pub struct Worker {
     emitter: Emitter,
     skew: Skew,
     metrics: WorkerMetrics,
+    laps: Laps,
     assigned: bool,
     dirty: bool,
     last_commit: Instant,
@@ -82,12 +86,13 @@ impl Worker {
         let program = &release.program;
         Self {
             id,
-            stage1: Stage1::new(program, &shared.settings),
+            stage1: Stage1::new(program, &shared.settings, shared.profiler.is_some()),
             partials: partials(&release, &shared.settings),
             stage2: Stage2::new(Arc::clone(&program.aggregations)),
             emitter: Emitter::new(program, &shared.settings),
             skew: Skew::new(shared.settings.max_skew),
             metrics: metrics.worker(id, &release),
+            laps: Laps::new(shared.profiler.clone()),
             assigned: false,
             dirty: false,
             last_commit: shared.clock.instant(),
@@ -120,6 +125,8 @@ impl Worker {
             self.log.abort()?;
         }
         self.log.close()?;
+        self.laps.was(Stage::Emit);
+        self.laps.hand_in(self.stage1.profiles());
         Ok(())
     }
 
@@ -128,10 +135,10 @@ impl Worker {
         if let Some(release) = self.shared.releases.other_than(self.release.number) {
             self.adopt(release)?;
         }
-        for event in self
-            .log
-            .poll(self.until_commit().min(self.longest_poll()))?
-        {
+        let wait = self.until_commit().min(self.longest_poll());
+        let events = self.log.poll(wait)?;
+        self.laps.was(Stage::Wait);
+        for event in events {
             match event {
                 Event::Records(records) if self.is_exchange(&records.at) => self.merge(&records)?,
                 Event::Records(records) => self.detect(&records)?,
@@ -155,15 +162,19 @@ impl Worker {
         let Some(decoded) = self.stage1.decode(records, now)? else {
             return Ok(());
         };
+        self.laps.was(Stage::Decode);
+        let hits = self.stage1.detect(&decoded)?;
+        self.laps.was(Stage::Detect);
         self.emitter
             .dead_letters(records, &decoded.bad, self.log.as_mut())?;
-        let hits = self.stage1.detect(&decoded)?;
         let alerts = self
             .emitter
             .alerts(records, &decoded, &hits, self.log.as_mut())?;
+        self.laps.was(Stage::Emit);
         self.stage1
             .aggregate(records, &decoded, &hits, &mut self.partials)?;
         self.stage1.advance(records, &decoded, now);
+        self.laps.was(Stage::Aggregate);
         self.metrics
             .detected(records, &decoded, &hits, started.elapsed());
         self.metrics.alerted(alerts);
@@ -179,12 +190,14 @@ impl Worker {
                 continue;
             };
             let merged = self.stage2.apply(&records.at, record.offset, payload)?;
+            self.laps.was(Stage::Aggregate);
             if let Some(reason) = merged.refused {
                 self.emitter
                     .dead_letter(&records.at, &record, &reason, self.log.as_mut())?;
             }
             self.emitter.outcomes(&merged.outcomes, self.log.as_mut())?;
             self.metrics.merged(&merged.outcomes);
+            self.laps.was(Stage::Emit);
         }
         if self.stage2.advance(&records.at, records.next_offset()) {
             self.dirty = true;
@@ -198,7 +211,9 @@ impl Worker {
         let now = self.shared.clock.now_ns();
         if let Some(exchange) = self.exchange() {
             let progress = self.progress(now);
-            for (partition, record) in self.partials.drain(&progress).map_err(StageError::from)? {
+            let records = self.partials.drain(&progress).map_err(StageError::from)?;
+            self.laps.was(Stage::Aggregate);
+            for (partition, record) in records {
                 self.metrics.exchanged(record.len());
                 let partition = i32::try_from(partition).unwrap_or(i32::MAX);
                 self.emitter
@@ -210,6 +225,7 @@ impl Worker {
         }
         let offsets: Vec<_> = self.stage1.offsets().chain(self.stage2.offsets()).collect();
         self.log.commit(&offsets)?;
+        self.laps.was(Stage::Emit);
         self.stage1.committed();
         self.stage2.committed();
         self.failures = 0;

@@ -99,6 +99,8 @@ pub(super) struct Limits {
     pub(super) max_record_bytes: Option<Spanned<String>>,
     pub(super) max_depth: Option<Spanned<usize>>,
     pub(super) evidence_bytes: Option<Spanned<String>>,
+    pub(super) cache_bytes: Option<Spanned<String>>,
+    pub(super) regex_bytes: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

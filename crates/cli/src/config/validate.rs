@@ -307,6 +307,8 @@ impl Validator<'_> {
                     self.positive(depth, "max_depth")
                 })?,
             evidence_bytes: self.bytes(raw.evidence_bytes.as_ref(), default.evidence_bytes)?,
+            cache_bytes: self.bytes(raw.cache_bytes.as_ref(), default.cache_bytes)?,
+            regex_bytes: self.bytes(raw.regex_bytes.as_ref(), default.regex_bytes)?,
         })
     }
 
