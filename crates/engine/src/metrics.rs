@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use haechi_detect::Hits;
 use haechi_log::{Records, TopicPartition};
-use haechi_rules::RuleSet;
+use haechi_rules::{RollupKind, RuleSet};
 use haechi_window::Outcome;
 use prometheus::core::Collector;
 use prometheus::{
@@ -32,6 +32,8 @@ pub struct Metrics {
     hits: Vec<IntCounter>,
     correlations: Vec<IntCounter>,
     rollup_rows: Vec<IntCounter>,
+    /// Of each rollup, whether its rows are findings.
+    rollup_alerts: Vec<bool>,
     alerts: IntCounter,
     late: IntCounter,
     exchange_records: IntCounter,
@@ -134,6 +136,7 @@ impl Metrics {
             hits,
             correlations,
             rollup_rows,
+            rollup_alerts: rules.rollups.iter().map(|rule| rule.kind == RollupKind::Alert).collect(),
             records: b.counters("haechi_records_total", "records read from input topics, dead letters included", &["topic"])?,
             bytes: b.counters("haechi_bytes_total", "payload bytes read from input topics", &["topic"])?,
             batches: b.counter("haechi_batches_total", "record batches decoded")?,
@@ -208,7 +211,13 @@ impl Metrics {
             .iter()
             .map(|rule| &rule.header)
             .zip(&self.correlations);
-        let per_rule = detections.chain(correlations);
+        let rollups = rules.rollups.iter().map(|rule| &rule.header);
+        let rollups = rollups
+            .zip(&self.rollup_rows)
+            .zip(&self.rollup_alerts)
+            .filter(|(_, alerts)| **alerts)
+            .map(|(pair, _)| pair);
+        let per_rule = detections.chain(correlations).chain(rollups);
         let mut alerts: Vec<(String, String, u64)> = per_rule
             .map(|(header, count)| (header.id.to_string(), header.title.clone(), count.get()))
             .filter(|(_, _, count)| *count > 0)
@@ -221,7 +230,13 @@ impl Metrics {
             clamped: sum(&self.clamped),
             untimed: sum(&self.untimed),
             late: self.late.get(),
-            rollup_rows: self.rollup_rows.iter().map(IntCounter::get).sum(),
+            rollup_rows: self
+                .rollup_rows
+                .iter()
+                .zip(&self.rollup_alerts)
+                .filter(|(_, alerts)| !**alerts)
+                .map(|(rows, _)| rows.get())
+                .sum(),
             alerts,
         }
     }
@@ -295,7 +310,12 @@ impl WorkerMetrics {
                     self.all.alerts.inc();
                     self.all.correlations.get(correlated.rule)
                 }
-                Outcome::Rollup(row) => self.all.rollup_rows.get(row.rule),
+                Outcome::Rollup(row) => {
+                    if self.all.rollup_alerts.get(row.rule) == Some(&true) {
+                        self.all.alerts.inc();
+                    }
+                    self.all.rollup_rows.get(row.rule)
+                }
                 Outcome::Late(_) => Some(&self.all.late),
             };
             if let Some(counter) = counter {

@@ -140,10 +140,11 @@ impl Summary for Values {
             return;
         }
         let keys = keys.as_binary::<i32>();
-        let key = if settings.distinct || keys.is_null(row) {
-            &[]
-        } else {
-            keys.value(row)
+        let key: &[u8] = match &value {
+            // NULL is the last of different values, as in ORDER BY.
+            Datum::Null if settings.distinct => &[1],
+            _ if settings.distinct => &[],
+            _ => keys.value(row),
         };
         self.insert(settings, key, value);
     }
