@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use haechi_detect::Hits;
 use haechi_log::{Records, TopicPartition};
-use haechi_rules::{RuleHeader, RuleSet};
+use haechi_rules::{RollupKind, RuleHeader, RuleSet};
 use haechi_window::Outcome;
 use prometheus::core::Collector;
 use prometheus::{
@@ -217,7 +217,12 @@ impl Metrics {
             .iter()
             .map(|rule| &rule.header)
             .zip(&counters.correlations);
-        let per_rule = detections.chain(correlations);
+        let rollups = rules.rollups.iter().zip(&counters.rollups);
+        let findings = rollups
+            .clone()
+            .filter(|(rule, _)| rule.kind == RollupKind::Alert)
+            .map(|(rule, count)| (&rule.header, count));
+        let per_rule = detections.chain(correlations).chain(findings);
         let mut alerts: Vec<(String, String, u64)> = per_rule
             .map(|(header, count)| (header.id.to_string(), header.title.clone(), count.get()))
             .filter(|(_, _, count)| *count > 0)
@@ -230,7 +235,10 @@ impl Metrics {
             clamped: sum(&self.clamped),
             untimed: sum(&self.untimed),
             late: self.late.get(),
-            rollup_rows: counters.rollups.iter().map(IntCounter::get).sum(),
+            rollup_rows: rollups
+                .filter(|(rule, _)| rule.kind != RollupKind::Alert)
+                .map(|(_, count)| count.get())
+                .sum(),
             alerts,
         }
     }
@@ -318,7 +326,13 @@ impl WorkerMetrics {
                     self.all.alerts.inc();
                     self.release.counters.correlations.get(correlated.rule)
                 }
-                Outcome::Rollup(row) => self.release.counters.rollups.get(row.rule),
+                Outcome::Rollup(row) => {
+                    let rollup = self.release.program.rules.rollups.get(row.rule);
+                    if rollup.is_some_and(|rule| rule.kind == RollupKind::Alert) {
+                        self.all.alerts.inc();
+                    }
+                    self.release.counters.rollups.get(row.rule)
+                }
                 Outcome::Late(_) => Some(&self.all.late),
             };
             if let Some(counter) = counter {
