@@ -17,28 +17,34 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::emit::Emitter;
 use crate::health::{Health, Vitals};
-use crate::metrics::WorkerMetrics;
-use crate::program::Program;
-use crate::settings::{Run, Settings};
+use crate::metrics::{Metrics, WorkerMetrics};
+use crate::profile::{Laps, Profiler, Stage};
+use crate::release::{Release, Releases};
+use crate::settings::{Exchange, Run, Settings};
+use crate::skew::Skew;
 use crate::stage1::{Stage1, StageError};
 use crate::stage2::Stage2;
 
 /// The longest a poll waits for records when nothing else is due.
 const LONGEST_POLL: Duration = Duration::from_millis(100);
+/// The longest a poll waits when all that is left is to hear that a bounded run is over.
+const SHORTEST_POLL: Duration = Duration::from_millis(5);
 /// The longest pause between tries while the log refuses to commit.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 /// What all workers of a process share.
 #[derive(Clone)]
 pub struct Shared {
-    /// The compiled rules.
-    pub program: Arc<Program>,
+    /// The rules in force.
+    pub releases: Arc<Releases>,
     /// What the run needs to know.
     pub settings: Arc<Settings>,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
     /// The vital signs of all workers.
     pub health: Arc<Health>,
+    /// Where the workers hand in what they did, when somebody wants to know.
+    pub profiler: Option<Arc<Profiler>>,
 }
 
 /// Why a worker ended before it was told to.
@@ -56,12 +62,15 @@ pub enum WorkerError {
 pub struct Worker {
     id: usize,
     shared: Shared,
+    release: Arc<Release>,
     log: Box<dyn Log>,
     stage1: Stage1,
     partials: Partials,
     stage2: Stage2,
     emitter: Emitter,
+    skew: Skew,
     metrics: WorkerMetrics,
+    laps: Laps,
     assigned: bool,
     dirty: bool,
     last_commit: Instant,
@@ -72,24 +81,24 @@ pub struct Worker {
 impl Worker {
     /// Worker number `id` over `log`, owning nothing yet: the group will assign it its partitions.
     #[must_use]
-    pub fn new(id: usize, shared: Shared, log: Box<dyn Log>, metrics: WorkerMetrics) -> Self {
-        let partitions = shared
-            .settings
-            .exchange
-            .as_ref()
-            .map_or(1, |exchange| exchange.partitions);
+    pub fn new(id: usize, shared: Shared, log: Box<dyn Log>, metrics: &Arc<Metrics>) -> Self {
+        let release = shared.releases.current();
+        let program = &release.program;
         Self {
             id,
-            stage1: Stage1::new(&shared),
-            partials: Partials::new(Arc::clone(&shared.program.aggregations), partitions),
-            stage2: Stage2::new(Arc::clone(&shared.program.aggregations)),
-            emitter: Emitter::new(&shared.program, &shared.settings),
-            metrics,
+            stage1: Stage1::new(program, &shared.settings, shared.profiler.is_some()),
+            partials: partials(&release, &shared.settings),
+            stage2: Stage2::new(Arc::clone(&program.aggregations)),
+            emitter: Emitter::new(program, &shared.settings),
+            skew: Skew::new(shared.settings.max_skew),
+            metrics: metrics.worker(id, &release),
+            laps: Laps::new(shared.profiler.clone()),
             assigned: false,
             dirty: false,
             last_commit: shared.clock.instant(),
             last_announcement: None,
             failures: 0,
+            release,
             log,
             shared,
         }
@@ -116,12 +125,20 @@ impl Worker {
             self.log.abort()?;
         }
         self.log.close()?;
+        self.laps.was(Stage::Emit);
+        self.laps.hand_in(self.stage1.profiles());
         Ok(())
     }
 
     /// One turn of the loop.
     fn turn(&mut self) -> Result<(), WorkerError> {
-        for event in self.log.poll(self.until_commit().min(LONGEST_POLL))? {
+        if let Some(release) = self.shared.releases.other_than(self.release.number) {
+            self.adopt(release)?;
+        }
+        let wait = self.until_commit().min(self.longest_poll());
+        let events = self.log.poll(wait)?;
+        self.laps.was(Stage::Wait);
+        for event in events {
             match event {
                 Event::Records(records) if self.is_exchange(&records.at) => self.merge(&records)?,
                 Event::Records(records) => self.detect(&records)?,
@@ -145,15 +162,19 @@ impl Worker {
         let Some(decoded) = self.stage1.decode(records, now)? else {
             return Ok(());
         };
+        self.laps.was(Stage::Decode);
+        let hits = self.stage1.detect(&decoded)?;
+        self.laps.was(Stage::Detect);
         self.emitter
             .dead_letters(records, &decoded.bad, self.log.as_mut())?;
-        let hits = self.stage1.detect(&decoded)?;
         let alerts = self
             .emitter
             .alerts(records, &decoded, &hits, self.log.as_mut())?;
+        self.laps.was(Stage::Emit);
         self.stage1
             .aggregate(records, &decoded, &hits, &mut self.partials)?;
         self.stage1.advance(records, &decoded, now);
+        self.laps.was(Stage::Aggregate);
         self.metrics
             .detected(records, &decoded, &hits, started.elapsed());
         self.metrics.alerted(alerts);
@@ -169,12 +190,14 @@ impl Worker {
                 continue;
             };
             let merged = self.stage2.apply(&records.at, record.offset, payload)?;
+            self.laps.was(Stage::Aggregate);
             if let Some(reason) = merged.refused {
                 self.emitter
                     .dead_letter(&records.at, &record, &reason, self.log.as_mut())?;
             }
             self.emitter.outcomes(&merged.outcomes, self.log.as_mut())?;
             self.metrics.merged(&merged.outcomes);
+            self.laps.was(Stage::Emit);
         }
         if self.stage2.advance(&records.at, records.next_offset()) {
             self.dirty = true;
@@ -186,9 +209,11 @@ impl Worker {
     fn commit(&mut self) -> Result<(), WorkerError> {
         let started = Instant::now();
         let now = self.shared.clock.now_ns();
-        if let Some(exchange) = self.shared.settings.exchange.clone() {
+        if let Some(exchange) = self.exchange() {
             let progress = self.progress(now);
-            for (partition, record) in self.partials.drain(&progress).map_err(StageError::from)? {
+            let records = self.partials.drain(&progress).map_err(StageError::from)?;
+            self.laps.was(Stage::Aggregate);
+            for (partition, record) in records {
                 self.metrics.exchanged(record.len());
                 let partition = i32::try_from(partition).unwrap_or(i32::MAX);
                 self.emitter
@@ -200,6 +225,7 @@ impl Worker {
         }
         let offsets: Vec<_> = self.stage1.offsets().chain(self.stage2.offsets()).collect();
         self.log.commit(&offsets)?;
+        self.laps.was(Stage::Emit);
         self.stage1.committed();
         self.stage2.committed();
         self.failures = 0;
@@ -207,6 +233,54 @@ impl Worker {
         self.last_commit = self.shared.clock.instant();
         self.metrics.committed(started.elapsed());
         self.observe(now);
+        self.balance(now)
+    }
+
+    /// Partitions that are far ahead of the slowest wait for it, so that open windows do not pile up.
+    fn balance(&mut self, now: i64) -> Result<(), WorkerError> {
+        if !self.release.program.aggregates() {
+            return Ok(());
+        }
+        let slowest = self
+            .stage2
+            .watermarks()
+            .map(|(_, watermark)| watermark)
+            .min();
+        let change = self.skew.balance(&self.stage1.standings(), slowest);
+        if !change.pause.is_empty() {
+            self.log.pause(&change.pause)?;
+            self.stage1.hold(&change.pause, now);
+        }
+        if !change.resume.is_empty() {
+            self.log.resume(&change.resume)?;
+        }
+        self.metrics.held(self.skew.len());
+        Ok(())
+    }
+
+    /// New rules are in force. What the old ones found is committed first, so that the change falls between two commits; rules that
+    /// mean what they meant keep their windows.
+    fn adopt(&mut self, release: Arc<Release>) -> Result<(), WorkerError> {
+        self.commit()?;
+        let program = &release.program;
+        self.stage1.adopt(program);
+        self.partials = partials(&release, &self.shared.settings);
+        let kept = self.stage2.adopt(&program.aggregations);
+        self.emitter.adopt(program);
+        self.metrics.adopt(&release);
+        self.last_announcement = None;
+        let offsets = self.stage1.positions().chain(self.stage2.positions());
+        let offsets: Vec<String> = offsets
+            .map(|(at, offset)| format!("{at}@{offset}"))
+            .collect();
+        info!(
+            worker = self.id,
+            release = release.number,
+            kept,
+            from = offsets.join(" "),
+            "new rules: they hold from here on"
+        );
+        self.release = release;
         Ok(())
     }
 
@@ -252,6 +326,10 @@ impl Worker {
         } else if let Err(error) = self.commit() {
             warn!(worker = self.id, %error, "could not commit before handing over: the new owner redoes the work");
             self.drop_uncommitted(partitions)?;
+        }
+        let held = self.skew.forget(partitions);
+        if !held.is_empty() {
+            self.log.resume(&held)?;
         }
         for at in partitions {
             info!(worker = self.id, partition = %at, "handed over");
@@ -331,19 +409,44 @@ impl Worker {
             .is_some_and(|exchange| exchange.topic == at.topic)
     }
 
+    fn exchange_partitions(&self) -> usize {
+        let exchange = self.shared.settings.exchange.as_ref();
+        exchange.map_or(0, |exchange| exchange.partitions as usize)
+    }
+
+    /// The exchange, when there is something to send there.
+    fn exchange(&self) -> Option<Exchange> {
+        let aggregates = self.release.program.aggregates();
+        self.shared.settings.exchange.clone().filter(|_| aggregates)
+    }
+
     /// How long until a commit is due: with uncommitted work the commit interval, else the heartbeat.
     fn until_commit(&self) -> Duration {
         let now = self.shared.clock.instant();
         let settings = &self.shared.settings;
         let due = |since: Instant, every: Duration| every.saturating_sub(now.duration_since(since));
         if self.dirty || self.stage1.has_news() {
-            return due(self.last_commit, settings.commit_interval);
+            // At the end of a bounded run nothing more comes that a commit could wait for.
+            return if self.stage1.has_ended() {
+                Duration::ZERO
+            } else {
+                due(self.last_commit, settings.commit_interval)
+            };
         }
-        if settings.exchange.is_none() || self.stage1.is_empty() {
+        if self.exchange().is_none() || self.stage1.is_empty() {
             return LONGEST_POLL;
         }
         self.last_announcement
             .map_or(Duration::ZERO, |last| due(last, settings.heartbeat))
+    }
+
+    /// The end of a bounded run is not waited for longer than it takes to notice.
+    fn longest_poll(&self) -> Duration {
+        if self.stage1.has_ended() {
+            SHORTEST_POLL
+        } else {
+            LONGEST_POLL
+        }
     }
 
     /// Waits while still telling the world that the loop turns.
@@ -360,6 +463,8 @@ impl Worker {
                 && !self.dirty
                 && self.stage1.is_finished()
                 && self.stage2.is_finished(),
+            owned: self.stage1.len() + self.stage2.len(),
+            partitions: self.stage1.shared_out() + self.exchange_partitions(),
         }
     }
 
@@ -375,4 +480,10 @@ impl Worker {
         }
         self.metrics.state(self.stage2.state_bytes());
     }
+}
+
+fn partials(release: &Release, settings: &Settings) -> Partials {
+    let exchange = settings.exchange.as_ref();
+    let partitions = exchange.map_or(1, |exchange| exchange.partitions);
+    Partials::new(Arc::clone(&release.program.aggregations), partitions)
 }

@@ -102,6 +102,11 @@ impl SourceClock {
         }
     }
 
+    /// The partition is not read for a while, though there may be more of it: until it is read to its end again it is not idle.
+    pub fn held(&mut self, now_ns: i64) {
+        self.woke(now_ns);
+    }
+
     /// The partition has been read to the end it has now.
     pub fn caught_up(&mut self, now_ns: i64) {
         if !self.current.caught_up && self.current.state == SourceState::Active {

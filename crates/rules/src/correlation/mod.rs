@@ -14,6 +14,7 @@ use crate::rule::RuleHeader;
 pub(crate) use chain::{Lookup, resolve};
 pub use combination::Combination;
 pub(crate) use draft::{Draft, Reference, read, references};
+pub(crate) use timespan::read as timespan;
 
 /// A Sigma correlation rule, its references resolved.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::machine::{Arrival, Machine};
 use super::node::Node;
+use super::parts::Moves;
 use super::section::GroupEvents;
 use super::tally::Held;
 use super::value::{Value, ValueKind, Values};
+use crate::frame::Fingerprint;
 use crate::outcome::{Correlated, Late, LateKind};
 use crate::sources::Sources;
 
@@ -40,6 +44,32 @@ impl Machines {
             ValueKind::Tuple => Any::Tuples(Machine::new(Arc::clone(node))),
         };
         Self(nodes.iter().map(machine).collect())
+    }
+
+    /// From now on these nodes hold. One that means what it meant keeps its state, whatever its place; what others had open is
+    /// dropped. Answers how many alerts kept theirs.
+    pub(crate) fn adopt(&mut self, nodes: &[Arc<Node>]) -> usize {
+        let old = std::mem::replace(self, Self::new(nodes)).0;
+        let fingerprint = |any: &Any| with!(any, of => of.node.fingerprint);
+        let mut old: FxHashMap<Fingerprint, Any> = old
+            .into_iter()
+            .map(|any| (fingerprint(&any), any))
+            .collect();
+        let mut moves = Moves::default();
+        for node in nodes {
+            if let Some(any) = old.get(&node.fingerprint) {
+                moves.learn(with!(any, of => &of.node.rule), &node.rule);
+            }
+        }
+        let mut kept = 0;
+        for (node, place) in nodes.iter().zip(&mut self.0) {
+            if let Some(mut any) = old.remove(&node.fingerprint) {
+                with!(&mut any, of => of.adopt(Arc::clone(node), &moves));
+                *place = any;
+                kept += usize::from(node.parent.is_none());
+            }
+        }
+        kept
     }
 
     /// Approximate bytes held.
@@ -108,6 +138,12 @@ impl Machines {
 }
 
 impl<V: Held> Machine<V> {
+    /// The same correlation in another plan: its rules may stand elsewhere there.
+    fn adopt(&mut self, node: Arc<Node>, moves: &Moves) {
+        self.node = node;
+        self.parts.renumber(moves);
+    }
+
     fn add_all<'a>(
         &mut self,
         group: &GroupEvents,

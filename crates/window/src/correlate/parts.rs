@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use haechi_rules::{Correlation, Referent};
 use rustc_hash::FxHashMap;
 
 use super::Event;
@@ -48,6 +49,13 @@ impl Parts {
         }
     }
 
+    /// The rules have other numbers now.
+    pub(super) fn renumber(&mut self, moves: &Moves) {
+        for part in self.parts.values_mut() {
+            *part = Arc::new(moves.of(part));
+        }
+    }
+
     /// Approximate bytes held.
     pub(super) fn size(&self) -> usize {
         let one = |part: &Arc<Correlated>| {
@@ -87,5 +95,49 @@ impl Parts {
                 .get(event.source)
                 .map(|source| (source, event.offset)),
         }
+    }
+}
+
+/// Where the rules of an old plan stand in a new one.
+#[derive(Debug, Default)]
+pub(super) struct Moves {
+    detections: FxHashMap<u32, u32>,
+    correlations: FxHashMap<usize, usize>,
+}
+
+impl Moves {
+    /// Takes in two versions of a correlation that mean the same.
+    pub(super) fn learn(&mut self, old: &Correlation, new: &Correlation) {
+        for pair in old.rules.iter().zip(&new.rules) {
+            match pair {
+                (Referent::Detection(old), Referent::Detection(new)) => {
+                    if let (Ok(old), Ok(new)) = (u32::try_from(*old), u32::try_from(*new)) {
+                        self.detections.insert(old, new);
+                    }
+                }
+                (Referent::Correlation(old), Referent::Correlation(new)) => {
+                    self.correlations.insert(*old, *new);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A finding under the new numbers. A rule that is not there any more has none.
+    fn of(&self, finding: &Correlated) -> Correlated {
+        let mut moved = finding.clone();
+        let rule = self.correlations.get(&moved.rule);
+        moved.rule = rule.copied().unwrap_or(usize::MAX);
+        for event in &mut moved.events {
+            event.rule = self
+                .detections
+                .get(&event.rule)
+                .copied()
+                .unwrap_or(u32::MAX);
+        }
+        for part in &mut moved.parts {
+            *part = Arc::new(self.of(part));
+        }
+        moved
     }
 }

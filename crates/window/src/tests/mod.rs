@@ -15,4 +15,5 @@ mod logs;
 mod naive;
 mod naive_correlation;
 mod queries;
+mod rollups;
 mod world;
