@@ -147,7 +147,7 @@ pub(crate) fn read(
         .map(|entry| texts(entry, report))
         .unwrap_or_default();
     let timespan = require(entries, "timespan", inside, report)
-        .and_then(|entry| timespan::read(entry, report));
+        .and_then(|entry| self::timespan(entry, report));
     let known = |name: &str| {
         let looked_at = condition.iter().flat_map(|(kind, _)| kind.fields());
         let groups = group_by.iter().map(|(group, _)| group);

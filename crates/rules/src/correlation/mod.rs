@@ -4,7 +4,7 @@ mod bounds;
 mod chain;
 mod combination;
 mod draft;
-mod timespan;
+mod duration;
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::rule::RuleHeader;
 pub(crate) use chain::{Lookup, resolve};
 pub use combination::Combination;
 pub(crate) use draft::{Draft, Reference, read, references};
-pub(crate) use timespan::read as timespan;
+pub(crate) use duration::timespan;
 
 /// A Sigma correlation rule, its references resolved.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,7 +8,7 @@ use crate::yaml::Entry;
 pub(super) const NANOSECONDS: i64 = 1_000_000_000;
 
 /// The timespan of an entry in nanoseconds. Complains when it is none.
-pub(super) fn read(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<i64> {
+pub(crate) fn timespan(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<i64> {
     let text = text(entry, report)?;
     let span = nanoseconds(&text);
     if span.is_none() {
