@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use crate::correlate::{GroupEvents, Machines, ValueKind, decode_section};
 use crate::error::WindowError;
-use crate::frame::{Frame, FrameError, Section, SectionKind, corrupt};
+use crate::frame::{Fingerprint, Frame, FrameError, Section, SectionKind, corrupt};
 use crate::outcome::{Correlated, Outcome, RollupRow};
 use crate::plan::{Member, Plan};
 use crate::rollup::{RollupWindows, decode_section as decode_partials};

@@ -15,7 +15,7 @@ use arrow::datatypes::{
 use super::value::{ValueKind, Values};
 use super::{Event, group_key};
 use crate::WindowError;
-use crate::frame::{Fingerprint, FrameError, Section, SectionKind, corrupt};
+use crate::frame::{Fingerprint, FrameError, Section, corrupt};
 use crate::ipc;
 
 /// What the events of a section look like. One row per group; `rule` is an index into the section's fingerprints, `topic` one into
