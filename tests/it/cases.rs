@@ -51,7 +51,7 @@ fn input() {
 
 #[test]
 fn diagnostics() {
-    assert_all(&ours("check"), 15);
+    assert_all(&ours("check"), 35);
 }
 
 #[test]

@@ -15,8 +15,10 @@
 mod cases;
 mod check;
 mod config;
+mod diagnostics;
 mod generate;
 mod kafka;
 mod real_data;
 mod replay;
 mod replay_input;
+mod schemas;

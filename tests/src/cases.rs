@@ -53,6 +53,9 @@ struct Case {
     /// What `check` says of the rules; then there are no events.
     errors: Option<Vec<ExpectedDiagnostic>>,
     warnings: Option<Vec<ExpectedDiagnostic>>,
+    /// What no diagnostic may say.
+    #[serde(default)]
+    silent: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -288,7 +291,17 @@ impl Case {
                 }
             }
         }
-        Ok(())
+        match self
+            .silent
+            .iter()
+            .find(|unwanted| finished.stderr.contains(*unwanted))
+        {
+            Some(unwanted) => Err(format!(
+                "`{unwanted}` should not be said; check said:\n{}",
+                finished.stderr
+            )),
+            None => Ok(()),
+        }
     }
 
     fn judge(&self, finished: &Finished, dead: &str) -> Result<(), String> {

@@ -43,3 +43,4 @@ mod windows;
 
 pub use decoder::{BadRow, Decoded, Decoder, Row};
 pub use spec::{DecoderSpec, Format, Logsource, SpecError, Timestamp, ValuesFor};
+pub use windows::windows_logsources;

@@ -89,6 +89,27 @@ codes! {
     UNUSED_FILTER "HC114" Warning "the filter applies to no rule, or not to one that it names"
     UNUSED_ALIAS "HC115" Warning "the correlation does not group by this alias"
     TWIN "HC116" Warning "two rules have the same logsource and condition, and so always match together"
+
+    // Lints: what `check` looks for beyond reading the rules.
+    NEVER_TRUE "HC120" Warning "a condition that no event can satisfy: the rule never matches"
+    ALWAYS_TRUE "HC121" Warning "a condition that every event satisfies: the rule always matches"
+    CONTRADICTION "HC122" Warning "a selection that no event can match, for it wants things of a field that exclude each other"
+    INERT_SELECTION "HC123" Warning "a selection that the condition uses but that never changes its outcome"
+    COVERED_VALUE "HC124" Warning "a value that another value of the same list matches anyway"
+    ESCAPED_WILDCARD "HC125" Warning "a path in which `\\*` or `\\?` is a plain character, where a backslash and a wildcard were probably meant"
+    LOST_BACKSLASH "HC126" Warning "two backslashes at the start of a value are one, so that a UNC or device path never matches"
+    IDLE_WILDCARD "HC127" Warning "a wildcard where the modifier allows anything already"
+    IDLE_REGEX_END "HC128" Warning "`.*` at the end of a regular expression, which is looked for anywhere in the value as it is"
+    UNKNOWN_FIELD "HC129" Warning "a field that the events of the rule's logsource do not have"
+    UNKNOWN_LOGSOURCE "HC130" Warning "a category or service that no Windows event is known to make"
+    UNSERVED_LOGSOURCE "HC131" Warning "a logsource that no input of the configuration provides: the rule never sees an event"
+    BAD_DATE "HC132" Warning "not a date as Sigma writes them, YYYY-MM-DD"
+    BAD_TAG "HC133" Warning "not a tag as Sigma writes them, such as attack.execution, attack.t1059.001 or cve.2021-44228"
+    LONG_TITLE "HC134" Warning "a title longer than the 256 characters that Sigma allows"
+    QUOTED_NUMBER "HC135" Warning "a number in quotes where numbers are compared; other engines take it as text"
+    UNKNOWN_RELATION "HC136" Warning "not a relation between rules that Sigma knows"
+    UNEXPANDED "HC137" Warning "a value that looks like a placeholder, in a field without the modifier `expand`"
+    BARE_FILE_NAME "HC138" Warning "a file name without its folder, compared with a field that holds whole paths"
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ pub use codes::{CODES, Code};
 pub use correlation::{Correlation, CorrelationKind};
 pub use detection::{CompareOp, DetectionRule, Expr, FieldTest, Position, Test, Text};
 pub use diagnostic::{Diagnostic, Severity, Span};
-pub use lint::lint;
+pub use lint::{Provided, Surroundings, inspect, lint};
 pub use load::{Loaded, load, load_str};
 pub use pattern::{Pattern, Piece};
 pub use rollup::{FieldType, Rollup};

@@ -102,7 +102,7 @@ fn item(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Expr> {
 
 /// A key's field name and its modifiers, each with its place. In a key that was written with escapes or over several lines the
 /// places are only near.
-fn split_key<'e>(entry: &'e Entry<'_>) -> (&'e str, Vec<(&'e str, Span)>) {
+pub(crate) fn split_key<'e>(entry: &'e Entry<'_>) -> (&'e str, Vec<(&'e str, Span)>) {
     let mut parts = entry.key.split('|');
     let name = parts.next().unwrap_or_default();
     let width = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);

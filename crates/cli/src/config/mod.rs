@@ -4,6 +4,9 @@
 //! reported with file, line and column.
 
 mod raw;
+#[cfg(test)]
+#[allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod schema;
 mod secrets;
 mod validate;
 

@@ -6,9 +6,31 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::spec::SpecError;
+use crate::spec::{Logsource, SpecError};
 
 const TABLE: &str = include_str!("logsources.tsv");
+
+/// Every logsource that a Windows event may derive: each service, and each category with the service whose events make it.
+pub fn windows_logsources() -> Vec<Logsource> {
+    let mut found: Vec<Logsource> = Vec::new();
+    for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let (category, service) = match *columns.as_slice() {
+            ["service", name, ..] => (None, name),
+            ["category", name, service, ..] => (Some(name), service),
+            _ => continue,
+        };
+        let logsource = Logsource {
+            product: Some("windows".to_owned()),
+            category: category.map(str::to_owned),
+            service: Some(service.to_owned()),
+        };
+        if !found.contains(&logsource) {
+            found.push(logsource);
+        }
+    }
+    found
+}
 
 /// A set of categories of the table, by index.
 pub(crate) type CategorySet = u64;
