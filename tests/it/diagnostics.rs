@@ -128,10 +128,11 @@ fn every_code_of_the_page_has_an_example_but_those_that_cannot() {
 
 #[test]
 fn a_code_is_explained() {
-    let said = Haechi::new(["check", "--explain", "hc125"])
+    let said: String = Haechi::new(["check", "--explain", "hc125"])
         .run()
         .succeeded()
-        .text();
+        .text()
+        .to_string();
     for part in [
         "HC125 (warning)",
         "Wrong:",
@@ -278,10 +279,11 @@ fn a_broken_configuration_or_command_line_ends_with_2() {
 #[test]
 fn explanations_are_those_of_the_page() {
     assert!(Path::new(&repository().join("docs/diagnostics.md")).exists());
-    let said = Haechi::new(["check", "--explain", "HC120"])
+    let said: String = Haechi::new(["check", "--explain", "HC120"])
         .run()
         .succeeded()
-        .text();
+        .text()
+        .to_string();
     let page = page();
     let (_, section) = sections(&page)
         .into_iter()

@@ -9,7 +9,11 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 fn schema(kind: &str) -> Validator {
-    let text = Haechi::new(["schema", kind]).run().succeeded().text();
+    let text = Haechi::new(["schema", kind])
+        .run()
+        .succeeded()
+        .text()
+        .to_string();
     let file = repository().join(format!("schemas/{kind}.schema.json"));
     assert_eq!(
         text,

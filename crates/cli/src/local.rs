@@ -9,7 +9,7 @@ use haechi_engine::settings::Exchange;
 use haechi_engine::supervisor::OpenLog;
 use haechi_engine::worker::Shared;
 use haechi_engine::{
-    Health, Input, Limits, Metrics, Outputs, Program, Run, Settings, Summary, Supervisor,
+    Health, Input, Limits, Metrics, Outputs, Program, Releases, Run, Settings, Summary, Supervisor,
     SystemClock,
 };
 use haechi_log::{EmbeddedLog, Log, Output};
@@ -53,7 +53,7 @@ impl LocalRun {
         self,
         mut take: impl FnMut(Output) -> anyhow::Result<()>,
     ) -> anyhow::Result<Summary> {
-        let metrics = Metrics::new(&self.program.rules)?;
+        let metrics = Metrics::new()?;
         let partitions = u32::try_from(self.workers)?;
         let settings = Settings {
             inputs: self.inputs,
@@ -68,12 +68,12 @@ impl LocalRun {
             run: Run::UntilEnd,
         };
         let shared = Shared {
-            program: Arc::new(self.program),
+            releases: Arc::new(Releases::new(self.program, &metrics)),
             settings: Arc::new(settings),
             clock: Arc::new(SystemClock),
             health: Arc::new(Health::new(self.workers, STUCK_AFTER)),
         };
-        let program = Arc::clone(&shared.program);
+        let releases = Arc::clone(&shared.releases);
         let log = self.log.clone();
         let open: OpenLog =
             Arc::new(move |worker| Ok(Box::new(log.worker(worker)?) as Box<dyn Log>));
@@ -95,6 +95,6 @@ impl LocalRun {
             Ok::<_, anyhow::Error>(ran?)
         });
         taken?;
-        Ok(metrics.summary(&program.rules))
+        Ok(metrics.summary(&releases.current()))
     }
 }

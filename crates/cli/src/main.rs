@@ -10,6 +10,7 @@ mod kafka_sink;
 mod local;
 mod logging;
 mod preflight;
+mod reload;
 mod report;
 mod rulebook;
 mod shipped;

@@ -10,6 +10,7 @@
 //! | [`stage2`] | per exchange partition: the merger, rebuilt by replay, silent until it has caught up |
 //! | [`emit`] | hits and outcomes as messages on output topics |
 //! | [`program`] | the rules, compiled once and shared by all workers |
+//! | [`release`] | which rules are in force, and how a new set takes over |
 //! | [`settings`] | what a run needs to know, already validated |
 //! | [`supervisor`] | starts workers, restarts them when they were fenced or panicked, stops them |
 //! | [`metrics`] | what ops see: names are a contract, `docs/metrics.md` |
@@ -21,6 +22,7 @@ pub mod emit;
 pub mod health;
 pub mod metrics;
 pub mod program;
+pub mod release;
 pub mod settings;
 pub mod stage1;
 pub mod stage2;
@@ -31,6 +33,7 @@ pub use clock::{Clock, SystemClock};
 pub use health::Health;
 pub use metrics::{Metrics, Summary};
 pub use program::{CompileError, Program};
+pub use release::{Release, Releases};
 pub use settings::{Input, Limits, Outputs, Run, Settings, TopicFilter};
 pub use supervisor::{RunError, Supervisor};
 pub use worker::Worker;

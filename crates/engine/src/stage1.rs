@@ -18,7 +18,6 @@ use haechi_window::{
 
 use crate::program::Program;
 use crate::settings::{Input, Settings};
-use crate::worker::Shared;
 
 /// A stage found something that reading the same records again will not mend.
 #[derive(Debug, thiserror::Error)]
@@ -98,14 +97,30 @@ impl std::ops::Deref for DecodedBatch {
 impl Stage1 {
     /// Owning nothing yet.
     #[must_use]
-    pub fn new(shared: &Shared) -> Self {
+    pub fn new(program: &Arc<Program>, settings: &Arc<Settings>) -> Self {
         Self {
-            program: Arc::clone(&shared.program),
-            settings: Arc::clone(&shared.settings),
+            program: Arc::clone(program),
+            settings: Arc::clone(settings),
             pipelines: BTreeMap::new(),
             partitions: BTreeMap::new(),
             topology: Topology::default(),
         }
+    }
+
+    /// From now on these rules hold. Partitions, and how far event time has come in them, stay as they are.
+    pub fn adopt(&mut self, program: &Arc<Program>) {
+        self.program = Arc::clone(program);
+        self.pipelines.clear();
+        for partition in self.partitions.values_mut() {
+            partition.spoken = None;
+        }
+    }
+
+    /// How far each partition has been read.
+    pub fn positions(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
+        let partitions = self.partitions.iter();
+        partitions
+            .filter_map(|(at, partition)| Some((at, partition.position.or(partition.committed)?)))
     }
 
     /// Takes a partition over; answers where to begin reading.
@@ -335,6 +350,16 @@ impl Stage1 {
         })
     }
 
+    /// Whether there are partitions and nothing more comes of any of them (bounded runs).
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let mut states = self
+            .partitions
+            .values()
+            .map(|partition| partition.clock.state());
+        !self.partitions.is_empty() && states.all(|state| state == SourceState::Ended)
+    }
+
     /// Event time of each partition, nanoseconds; those not yet known are left out.
     pub fn watermarks(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
         self.partitions
@@ -346,6 +371,17 @@ impl Stage1 {
     #[must_use]
     pub fn len(&self) -> usize {
         self.partitions.len()
+    }
+
+    /// How many source partitions the group shares out, as the log knew them at the last assignment.
+    #[must_use]
+    pub fn shared_out(&self) -> usize {
+        let counts = self
+            .topology
+            .topics
+            .iter()
+            .map(|(_, partitions)| *partitions);
+        counts.filter_map(|count| usize::try_from(count).ok()).sum()
     }
 
     /// Whether none is owned.

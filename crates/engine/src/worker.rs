@@ -17,22 +17,24 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::emit::Emitter;
 use crate::health::{Health, Vitals};
-use crate::metrics::WorkerMetrics;
-use crate::program::Program;
-use crate::settings::{Run, Settings};
+use crate::metrics::{Metrics, WorkerMetrics};
+use crate::release::{Release, Releases};
+use crate::settings::{Exchange, Run, Settings};
 use crate::stage1::{Stage1, StageError};
 use crate::stage2::Stage2;
 
 /// The longest a poll waits for records when nothing else is due.
 const LONGEST_POLL: Duration = Duration::from_millis(100);
+/// The longest a poll waits when all that is left is to hear that a bounded run is over.
+const SHORTEST_POLL: Duration = Duration::from_millis(5);
 /// The longest pause between tries while the log refuses to commit.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 /// What all workers of a process share.
 #[derive(Clone)]
 pub struct Shared {
-    /// The compiled rules.
-    pub program: Arc<Program>,
+    /// The rules in force.
+    pub releases: Arc<Releases>,
     /// What the run needs to know.
     pub settings: Arc<Settings>,
     /// Wall-clock time.
@@ -56,6 +58,7 @@ pub enum WorkerError {
 pub struct Worker {
     id: usize,
     shared: Shared,
+    release: Arc<Release>,
     log: Box<dyn Log>,
     stage1: Stage1,
     partials: Partials,
@@ -72,24 +75,22 @@ pub struct Worker {
 impl Worker {
     /// Worker number `id` over `log`, owning nothing yet: the group will assign it its partitions.
     #[must_use]
-    pub fn new(id: usize, shared: Shared, log: Box<dyn Log>, metrics: WorkerMetrics) -> Self {
-        let partitions = shared
-            .settings
-            .exchange
-            .as_ref()
-            .map_or(1, |exchange| exchange.partitions);
+    pub fn new(id: usize, shared: Shared, log: Box<dyn Log>, metrics: &Arc<Metrics>) -> Self {
+        let release = shared.releases.current();
+        let program = &release.program;
         Self {
             id,
-            stage1: Stage1::new(&shared),
-            partials: Partials::new(Arc::clone(&shared.program.aggregations), partitions),
-            stage2: Stage2::new(Arc::clone(&shared.program.aggregations)),
-            emitter: Emitter::new(&shared.program, &shared.settings),
-            metrics,
+            stage1: Stage1::new(program, &shared.settings),
+            partials: partials(&release, &shared.settings),
+            stage2: Stage2::new(Arc::clone(&program.aggregations)),
+            emitter: Emitter::new(program, &shared.settings),
+            metrics: metrics.worker(id, &release),
             assigned: false,
             dirty: false,
             last_commit: shared.clock.instant(),
             last_announcement: None,
             failures: 0,
+            release,
             log,
             shared,
         }
@@ -121,7 +122,13 @@ impl Worker {
 
     /// One turn of the loop.
     fn turn(&mut self) -> Result<(), WorkerError> {
-        for event in self.log.poll(self.until_commit().min(LONGEST_POLL))? {
+        if let Some(release) = self.shared.releases.other_than(self.release.number) {
+            self.adopt(release)?;
+        }
+        for event in self
+            .log
+            .poll(self.until_commit().min(self.longest_poll()))?
+        {
             match event {
                 Event::Records(records) if self.is_exchange(&records.at) => self.merge(&records)?,
                 Event::Records(records) => self.detect(&records)?,
@@ -186,7 +193,7 @@ impl Worker {
     fn commit(&mut self) -> Result<(), WorkerError> {
         let started = Instant::now();
         let now = self.shared.clock.now_ns();
-        if let Some(exchange) = self.shared.settings.exchange.clone() {
+        if let Some(exchange) = self.exchange() {
             let progress = self.progress(now);
             for (partition, record) in self.partials.drain(&progress).map_err(StageError::from)? {
                 self.metrics.exchanged(record.len());
@@ -207,6 +214,32 @@ impl Worker {
         self.last_commit = self.shared.clock.instant();
         self.metrics.committed(started.elapsed());
         self.observe(now);
+        Ok(())
+    }
+
+    /// New rules are in force. What the old ones found is committed first, so that the change falls between two commits; rules that
+    /// mean what they meant keep their windows.
+    fn adopt(&mut self, release: Arc<Release>) -> Result<(), WorkerError> {
+        self.commit()?;
+        let program = &release.program;
+        self.stage1.adopt(program);
+        self.partials = partials(&release, &self.shared.settings);
+        let kept = self.stage2.adopt(&program.aggregations);
+        self.emitter.adopt(program);
+        self.metrics.adopt(&release);
+        self.last_announcement = None;
+        let offsets = self.stage1.positions().chain(self.stage2.positions());
+        let offsets: Vec<String> = offsets
+            .map(|(at, offset)| format!("{at}@{offset}"))
+            .collect();
+        info!(
+            worker = self.id,
+            release = release.number,
+            kept,
+            from = offsets.join(" "),
+            "new rules: they hold from here on"
+        );
+        self.release = release;
         Ok(())
     }
 
@@ -331,19 +364,44 @@ impl Worker {
             .is_some_and(|exchange| exchange.topic == at.topic)
     }
 
+    fn exchange_partitions(&self) -> usize {
+        let exchange = self.shared.settings.exchange.as_ref();
+        exchange.map_or(0, |exchange| exchange.partitions as usize)
+    }
+
+    /// The exchange, when there is something to send there.
+    fn exchange(&self) -> Option<Exchange> {
+        let aggregates = self.release.program.aggregates();
+        self.shared.settings.exchange.clone().filter(|_| aggregates)
+    }
+
     /// How long until a commit is due: with uncommitted work the commit interval, else the heartbeat.
     fn until_commit(&self) -> Duration {
         let now = self.shared.clock.instant();
         let settings = &self.shared.settings;
         let due = |since: Instant, every: Duration| every.saturating_sub(now.duration_since(since));
         if self.dirty || self.stage1.has_news() {
-            return due(self.last_commit, settings.commit_interval);
+            // At the end of a bounded run nothing more comes that a commit could wait for.
+            return if self.stage1.has_ended() {
+                Duration::ZERO
+            } else {
+                due(self.last_commit, settings.commit_interval)
+            };
         }
-        if settings.exchange.is_none() || self.stage1.is_empty() {
+        if self.exchange().is_none() || self.stage1.is_empty() {
             return LONGEST_POLL;
         }
         self.last_announcement
             .map_or(Duration::ZERO, |last| due(last, settings.heartbeat))
+    }
+
+    /// The end of a bounded run is not waited for longer than it takes to notice.
+    fn longest_poll(&self) -> Duration {
+        if self.stage1.has_ended() {
+            SHORTEST_POLL
+        } else {
+            LONGEST_POLL
+        }
     }
 
     /// Waits while still telling the world that the loop turns.
@@ -360,6 +418,8 @@ impl Worker {
                 && !self.dirty
                 && self.stage1.is_finished()
                 && self.stage2.is_finished(),
+            owned: self.stage1.len() + self.stage2.len(),
+            partitions: self.stage1.shared_out() + self.exchange_partitions(),
         }
     }
 
@@ -375,4 +435,10 @@ impl Worker {
         }
         self.metrics.state(self.stage2.state_bytes());
     }
+}
+
+fn partials(release: &Release, settings: &Settings) -> Partials {
+    let exchange = settings.exchange.as_ref();
+    let partitions = exchange.map_or(1, |exchange| exchange.partitions);
+    Partials::new(Arc::clone(&release.program.aggregations), partitions)
 }

@@ -95,6 +95,8 @@ impl Validator<'_> {
                 .map(|workers| self.positive(workers, "workers"))
                 .transpose()?,
             delivery,
+            reload_interval: self
+                .duration(raw.reload_interval.as_ref(), Duration::from_secs(10))?,
             commit_interval: self
                 .duration(raw.commit_interval.as_ref(), Duration::from_millis(200))?,
             kafka,

@@ -139,7 +139,7 @@ fn fault_of_tag(text: &str) -> Option<String> {
     if let Some(meant) = similar(name, &TACTICS) {
         return Some(format!("did you mean `attack.{meant}`?"));
     }
-    let looks_like_id = name.bytes().nth(1).is_some_and(|b| b.is_ascii_digit());
+    let looks_like_id = name.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
     looks_like_id.then(|| "a technique is `attack.t` and four digits, a sub-technique three more: `attack.t1059.001`".to_owned())
 }
 

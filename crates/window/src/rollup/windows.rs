@@ -13,6 +13,7 @@ use super::groups::{Groups, Results};
 use super::json;
 use super::plan::{FIXED_COLUMNS, RollupPlan};
 use crate::WindowError;
+use crate::frame::Fingerprint;
 use crate::outcome::{Late, LateKind, RollupRow};
 
 /// The open windows of one rollup in one exchange partition.
@@ -31,6 +32,16 @@ impl RollupWindows {
             rule,
             windows: BTreeMap::new(),
         }
+    }
+
+    /// What it aggregates, and how.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.plan.fingerprint
+    }
+
+    /// The same rollup at another place of the plan.
+    pub(crate) fn adopt(self, rule: usize) -> Self {
+        Self { rule, ..self }
     }
 
     /// Approximate bytes held.
