@@ -104,11 +104,32 @@ impl Worker {
     /// is not lost: whoever owns the partitions next reads it again.
     pub fn run(mut self, stopped: &dyn Fn() -> bool) -> Result<(), WorkerError> {
         while !stopped() {
-            self.shared.health.turned(self.id, self.vitals());
-            if let Err(error) = self.turn() {
-                self.recover(error)?;
+            if let Some(pause) = self.step()? {
+                self.shared.health.turned(self.id, self.vitals());
+                std::thread::sleep(pause);
             }
         }
+        self.leave()
+    }
+
+    /// One turn of the loop and, if it failed, the recovery from that; answers how long to wait before the next one.
+    /// [`Worker::run`] is this over and over. Whoever holds time and turns in their own hands calls it themselves.
+    ///
+    /// # Errors
+    /// As [`Worker::run`].
+    pub fn step(&mut self) -> Result<Option<Duration>, WorkerError> {
+        self.shared.health.turned(self.id, self.vitals());
+        match self.turn() {
+            Ok(()) => Ok(None),
+            Err(error) => self.recover(error).map(Some),
+        }
+    }
+
+    /// Commits what is done and leaves the group.
+    ///
+    /// # Errors
+    /// When the log cannot be left in order. What was not committed is not lost.
+    pub fn leave(mut self) -> Result<(), WorkerError> {
         info!(
             worker = self.id,
             "stopping: committing what is done and leaving the group"
@@ -275,7 +296,7 @@ impl Worker {
 
     /// After a failed turn: nothing of it was committed, so drop it all and read it again; a handle that the group or
     /// the broker has fenced off cannot do that, and is given up.
-    fn recover(&mut self, error: WorkerError) -> Result<(), WorkerError> {
+    fn recover(&mut self, error: WorkerError) -> Result<Duration, WorkerError> {
         let WorkerError::Log(error) = error else {
             return Err(error);
         };
@@ -289,8 +310,7 @@ impl Worker {
         }
         warn!(worker = self.id, %error, tries = self.failures, "commit cycle failed: nothing of it is visible; reading it again");
         self.drop_uncommitted(&[])?;
-        self.pause(LONGEST_BACKOFF.min(Duration::from_millis(100 << self.failures.min(6))));
-        Ok(())
+        Ok(LONGEST_BACKOFF.min(Duration::from_millis(100 << self.failures.min(6))))
     }
 
     /// Aborts what is open and goes back to the committed offsets of all partitions but `except`.
@@ -368,12 +388,6 @@ impl Worker {
         } else {
             LONGEST_POLL
         }
-    }
-
-    /// Waits while still telling the world that the loop turns.
-    fn pause(&self, how_long: Duration) {
-        self.shared.health.turned(self.id, self.vitals());
-        std::thread::sleep(how_long);
     }
 
     fn vitals(&self) -> Vitals {
