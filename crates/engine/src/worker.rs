@@ -14,7 +14,7 @@ use haechi_log::{Assignment, Event, Kind, Log, LogError, Records, Start, TopicPa
 use haechi_window::{Partials, Progress};
 use tracing::{info, warn};
 
-use crate::clock::Clock;
+use crate::clock::{Attention, Clock};
 use crate::emit::Emitter;
 use crate::health::{Health, Vitals};
 use crate::metrics::WorkerMetrics;
@@ -66,6 +66,9 @@ pub struct Worker {
     metrics: WorkerMetrics,
     assigned: bool,
     dirty: bool,
+    attention: Attention,
+    /// A change of the assignment that is still to be answered: what came before it in the same poll has failed.
+    unanswered: Option<Event>,
     last_commit: Instant,
     last_announcement: Option<Instant>,
     failures: u32,
@@ -89,6 +92,8 @@ impl Worker {
             metrics,
             assigned: false,
             dirty: false,
+            attention: Attention::new(shared.clock.as_ref()),
+            unanswered: None,
             last_commit: shared.clock.instant(),
             last_announcement: None,
             failures: 0,
@@ -144,17 +149,19 @@ impl Worker {
 
     /// One turn of the loop.
     fn turn(&mut self) -> Result<(), WorkerError> {
-        for event in self
-            .log
-            .poll(self.until_commit().min(self.longest_poll()))?
-        {
-            match event {
-                Event::Records(records) if self.is_exchange(&records.at) => self.merge(&records)?,
-                Event::Records(records) => self.detect(&records)?,
-                Event::CaughtUp { at, offset } => self.caught_up(&at, offset)?,
-                Event::Assigned(partitions) => self.take_over(partitions)?,
-                Event::Revoked { partitions, lost } => self.hand_over(&partitions, lost)?,
-                Event::Idle => {}
+        self.look();
+        if let Some(event) = self.unanswered.take() {
+            self.handle(event)?;
+        }
+        let wait = self.until_commit().min(self.longest_poll());
+        let mut events = self.log.poll(wait)?.into_iter();
+        while let Some(event) = events.next() {
+            if let Err(error) = self.handle(event) {
+                // Records will be read again; a change of the assignment is told only once.
+                let is_change =
+                    |event: &Event| matches!(event, Event::Assigned(_) | Event::Revoked { .. });
+                self.unanswered = events.find(is_change);
+                return Err(error);
             }
         }
         self.notice_restored();
@@ -162,6 +169,24 @@ impl Worker {
             self.commit()?;
         }
         Ok(())
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), WorkerError> {
+        match event {
+            Event::Records(records) if self.is_exchange(&records.at) => self.merge(&records),
+            Event::Records(records) => self.detect(&records),
+            Event::CaughtUp { at, offset } => self.caught_up(&at, offset),
+            Event::Assigned(partitions) => self.take_over(partitions),
+            Event::Revoked { partitions, lost } => self.hand_over(&partitions, lost),
+            Event::Idle => Ok(()),
+        }
+    }
+
+    /// Silence of a partition counts only while somebody listens.
+    fn look(&mut self) {
+        if self.attention.look(self.shared.clock.instant()) {
+            self.stage1.overlooked(self.attention.now_ns());
+        }
     }
 
     /// Stage 1: source records become alerts, dead letters and partial aggregates.
@@ -179,7 +204,8 @@ impl Worker {
             .alerts(records, &decoded, &hits, self.log.as_mut())?;
         self.stage1
             .aggregate(records, &decoded, &hits, &mut self.partials)?;
-        self.stage1.advance(records, &decoded, now);
+        self.stage1
+            .advance(records, &decoded, self.attention.now_ns());
         self.metrics
             .detected(records, &decoded, &hits, started.elapsed());
         self.metrics.alerted(alerts);
@@ -211,9 +237,10 @@ impl Worker {
     /// Makes everything since the last commit visible at once: what was sent, and how far was read.
     fn commit(&mut self) -> Result<(), WorkerError> {
         let started = Instant::now();
-        let now = self.shared.clock.now_ns();
+        let mut offsets = Vec::new();
         if let Some(exchange) = self.shared.settings.exchange.clone() {
-            let progress = self.progress(now);
+            self.learn_topology()?;
+            let progress = self.progress();
             for (partition, record) in self.partials.drain(&progress).map_err(StageError::from)? {
                 self.metrics.exchanged(record.len());
                 let partition = i32::try_from(partition).unwrap_or(i32::MAX);
@@ -222,9 +249,13 @@ impl Worker {
             }
             if progress.announce {
                 self.last_announcement = Some(self.shared.clock.instant());
+                offsets.extend(self.stage1.credential());
             }
         }
-        let offsets: Vec<_> = self.stage1.offsets().chain(self.stage2.offsets()).collect();
+        let changed: Vec<_> = self.stage1.offsets().chain(self.stage2.offsets()).collect();
+        if !changed.is_empty() {
+            offsets = changed;
+        }
         self.log.commit(&offsets)?;
         self.stage1.committed();
         self.stage2.committed();
@@ -232,16 +263,32 @@ impl Worker {
         self.dirty = false;
         self.last_commit = self.shared.clock.instant();
         self.metrics.committed(started.elapsed());
-        self.observe(now);
+        self.observe(self.shared.clock.now_ns());
         Ok(())
     }
 
     /// The watermarks to send along: announced to every exchange partition when there is something new to say.
-    fn progress(&mut self, now: i64) -> Progress {
+    fn progress(&mut self) -> Progress {
         let heartbeat = self.last_announcement.is_none_or(|last| {
             self.shared.clock.instant().duration_since(last) >= self.shared.settings.heartbeat
         });
-        self.stage1.progress(now, heartbeat)
+        self.stage1.progress(self.attention.now_ns(), heartbeat)
+    }
+
+    /// Which topics and partitions there are since the last assignment. While no broker tells, nothing is said about them,
+    /// and the work goes on.
+    fn learn_topology(&mut self) -> Result<(), WorkerError> {
+        if self.stage1.knows_topology() {
+            return Ok(());
+        }
+        match self.log.topology() {
+            Ok(topology) => self.stage1.set_topology(topology),
+            Err(error) if error.kind() == Kind::Retriable => {
+                warn!(worker = self.id, %error, "asking again with the next commit");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 
     /// The group gave us partitions: source partitions go on where they were committed, exchange partitions are
@@ -252,13 +299,14 @@ impl Worker {
             let start = if self.is_exchange(&assignment.at) {
                 self.stage2.open(&assignment, self.shared.clock.instant())
             } else {
-                self.stage1.open(&assignment, self.shared.clock.now_ns())
+                self.stage1.open(&assignment, self.attention.now_ns())
             };
             info!(worker = self.id, partition = %assignment.at, from = ?start, "took over");
             starts.push((assignment.at, start));
         }
         self.log.begin_at(&starts)?;
-        self.stage1.set_topology(self.log.topology()?);
+        self.stage1.doubt_topology();
+        self.learn_topology()?;
         self.assigned = true;
         self.last_announcement = None;
         self.metrics
@@ -275,9 +323,15 @@ impl Worker {
                 "lost partitions: their uncommitted work is dropped, the new owner redoes it"
             );
             self.drop_uncommitted(partitions)?;
-        } else if let Err(error) = self.commit() {
-            warn!(worker = self.id, %error, "could not commit before handing over: the new owner redoes the work");
-            self.drop_uncommitted(partitions)?;
+        } else {
+            match self.commit() {
+                Ok(()) => {}
+                Err(WorkerError::Log(error)) if error.kind() == Kind::Retriable => {
+                    warn!(worker = self.id, %error, "could not commit before handing over: the new owner redoes the work");
+                    self.drop_uncommitted(partitions)?;
+                }
+                Err(error) => return Err(error),
+            }
         }
         for at in partitions {
             info!(worker = self.id, partition = %at, "handed over");
@@ -317,10 +371,16 @@ impl Worker {
     fn drop_uncommitted(&mut self, except: &[TopicPartition]) -> Result<(), WorkerError> {
         self.log.abort()?;
         self.partials.clear();
-        let mut starts = self.stage1.rewind();
-        starts.extend(self.stage2.rewind(self.shared.clock.instant()));
-        starts.retain(|(at, _)| !except.contains(at));
-        self.log.rewind(&starts)?;
+        let mut sources = self.stage1.rewind();
+        sources.retain(|(at, _)| !except.contains(at));
+        let mut exchange = self.stage2.rewind(self.shared.clock.instant());
+        exchange.retain(|(at, _)| !except.contains(at));
+        let again: Vec<_> = sources.iter().map(|(at, _)| at.clone()).collect();
+        self.log.rewind(&[sources, exchange].concat())?;
+        if self.shared.settings.run == Run::UntilEnd {
+            // Those that had been read to their end are read to it again.
+            self.log.resume(&again)?;
+        }
         self.dirty = false;
         self.last_commit = self.shared.clock.instant();
         Ok(())
@@ -329,12 +389,11 @@ impl Worker {
     /// A partition has been read to its end. A bounded run reads no further in its sources.
     fn caught_up(&mut self, at: &TopicPartition, offset: i64) -> Result<(), WorkerError> {
         if self.is_exchange(at) {
-            self.stage2.caught_up(at, offset);
-            return Ok(());
+            return Ok(self.stage2.caught_up(at, offset)?);
         }
         let bounded = self.shared.settings.run == Run::UntilEnd;
         self.stage1
-            .caught_up(at, offset, bounded, self.shared.clock.now_ns());
+            .caught_up(at, offset, bounded, self.attention.now_ns());
         if bounded {
             self.log.pause(std::slice::from_ref(at))?;
         }
@@ -374,7 +433,7 @@ impl Worker {
                 due(self.last_commit, settings.commit_interval)
             };
         }
-        if settings.exchange.is_none() || self.stage1.is_empty() {
+        if settings.exchange.is_none() || !self.stage1.can_speak() {
             return LONGEST_POLL;
         }
         self.last_announcement

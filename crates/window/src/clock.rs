@@ -102,6 +102,13 @@ impl SourceClock {
         }
     }
 
+    /// Nobody has looked for a while (the process was stopped, a broker did not answer): that was not silence, which
+    /// begins only now.
+    pub fn overlooked(&mut self, now_ns: i64) {
+        self.current.since_ns = self.current.since_ns.max(now_ns);
+        self.committed.since_ns = self.committed.since_ns.max(now_ns);
+    }
+
     /// The partition has been read to the end it has now.
     pub fn caught_up(&mut self, now_ns: i64) {
         if !self.current.caught_up && self.current.state == SourceState::Active {

@@ -23,7 +23,10 @@ pub(crate) enum Change {
 enum Unanswered {
     No,
     Given(Vec<TopicPartition>),
-    Taken { partitions: Vec<TopicPartition>, lost: bool },
+    Taken {
+        partitions: Vec<TopicPartition>,
+        lost: bool,
+    },
 }
 
 pub(crate) struct Client {
@@ -238,7 +241,9 @@ impl Client {
         partitions: &[TopicPartition],
     ) -> Result<(), LogError> {
         match &self.unanswered {
-            Unanswered::Taken { partitions: taken, .. } if taken == partitions => {}
+            Unanswered::Taken {
+                partitions: taken, ..
+            } if taken == partitions => {}
             other => {
                 return Err(LogError::fatal(format!(
                     "release of {partitions:?} answers {other:?}"

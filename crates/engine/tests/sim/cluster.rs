@@ -223,9 +223,8 @@ impl Cluster {
 
     /// Some marker of some decided transaction is written.
     pub(crate) fn work(&mut self, pick: usize) {
-        let ending = |(id, producer): (&String, &Producer)| {
-            producer.ending.is_some().then(|| id.clone())
-        };
+        let ending =
+            |(id, producer): (&String, &Producer)| producer.ending.is_some().then(|| id.clone());
         let ids: Vec<String> = self.producers.iter().filter_map(ending).collect();
         if let Some(id) = ids.get(pick % ids.len().max(1)) {
             self.write_a_marker(id, pick / ids.len());

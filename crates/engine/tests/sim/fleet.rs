@@ -82,7 +82,12 @@ pub(crate) fn turn() {
         world.pass(how_long);
         world.outside();
         let roll = world.rng.random_range(0..1024_usize);
-        (roll, world.strikes(0.004), world.strikes(0.003), world.strikes(0.01))
+        (
+            roll,
+            world.strikes(0.004),
+            world.strikes(0.003),
+            world.strikes(0.01),
+        )
     });
     if recruits && fleet(|fleet| fleet.iter().filter(|it| !it.retired).count()) < 4 {
         recruit();
@@ -129,7 +134,11 @@ fn step(index: usize) {
     let (worker, shared, starts) = fleet(|fleet| {
         let process = &mut fleet[index];
         process.busy = true;
-        (process.worker.take(), process.shared.clone(), process.starts)
+        (
+            process.worker.take(),
+            process.shared.clone(),
+            process.starts,
+        )
     });
     let outcome = match worker {
         Some(it) => Ok(it),

@@ -73,7 +73,9 @@ impl SimLog {
             return Ok(());
         }
         self.call("add offsets", |world, client| {
-            let known = client.member.is_some_and(|member| world.group.knows(member));
+            let known = client
+                .member
+                .is_some_and(|member| world.group.knows(member));
             if !known || client.generation != world.group.generation {
                 return Err(LogError::retriable(NOT_A_MEMBER));
             }

@@ -39,7 +39,11 @@ const BUDGET: Duration = Duration::from_secs(20);
 
 fn environment(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{name}={value} is not a number")))
+    Some(
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}={value} is not a number")),
+    )
 }
 
 #[test]
@@ -51,7 +55,8 @@ fn nothing_lost_and_nothing_twice_whatever_breaks() {
     }
     let first = environment("HAECHI_SIM_FIRST").unwrap_or(1);
     let most = environment("HAECHI_SIM_SCHEDULES");
-    let minutes = environment("HAECHI_SIM_MINUTES").map(|minutes| Duration::from_secs(60 * minutes));
+    let minutes =
+        environment("HAECHI_SIM_MINUTES").map(|minutes| Duration::from_secs(60 * minutes));
     let time = minutes.or(most.is_none().then_some(BUDGET));
     let (next, failed) = (AtomicU64::new(0), AtomicU64::new(0));
     let started = Instant::now();
@@ -70,12 +75,16 @@ fn nothing_lost_and_nothing_twice_whatever_breaks() {
                 Ok(passed) => total += passed,
                 Err(why) => {
                     failed.fetch_add(1, Ordering::Relaxed);
-                    println!("FAILED: {why}\n  replay: HAECHI_SIM_SEED={seed} cargo test -p haechi-engine --test sim -- --nocapture");
+                    println!(
+                        "FAILED: {why}\n  replay: HAECHI_SIM_SEED={seed} cargo test -p haechi-engine --test sim -- --nocapture"
+                    );
                 }
             }
         }
     };
-    let threads = thread::available_parallelism().map_or(2, usize::from).min(8);
+    let threads = thread::available_parallelism()
+        .map_or(2, usize::from)
+        .min(8);
     let total = thread::scope(|scope| {
         let all: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         let mut total = Passed::default();
@@ -86,6 +95,12 @@ fn nothing_lost_and_nothing_twice_whatever_breaks() {
     });
     println!("{total:?} in {:?}, seeds from {first}", started.elapsed());
     let failed = failed.into_inner();
-    assert!(failed == 0, "{failed} schedules failed; their seeds are above");
-    assert!(total.schedules > 0 && total.faults > 0, "nothing was tried: {total:?}");
+    assert!(
+        failed == 0,
+        "{failed} schedules failed; their seeds are above"
+    );
+    assert!(
+        total.schedules > 0 && total.faults > 0,
+        "nothing was tried: {total:?}"
+    );
 }

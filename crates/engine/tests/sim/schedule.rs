@@ -48,7 +48,12 @@ pub(crate) fn run(seed: u64, tell: bool) -> Result<Passed, String> {
         schedules: 1,
         faults: world.faults,
         commits: world.commits,
-        records: world.plan.written.values().map(|all| all.len() as u64).sum(),
+        records: world
+            .plan
+            .written
+            .values()
+            .map(|all| all.len() as u64)
+            .sum(),
         alerts: count(crate::workload::ALERTS),
         rows: count(crate::workload::ROLLUPS),
         late: count(crate::workload::LATE),
