@@ -65,7 +65,7 @@ fn complete(example: &str) -> String {
 }
 
 fn codes_in(finished: &Finished) -> BTreeSet<String> {
-    let document: Value = serde_json::from_str(&finished.text())
+    let document: Value = serde_json::from_str(finished.text())
         .unwrap_or_else(|error| panic!("{error}: {}\n{}", finished.text(), finished.stderr));
     let found = document["diagnostics"].as_array().unwrap();
     found
@@ -157,7 +157,7 @@ fn json_names_every_finding_and_its_place() {
     let finished = Haechi::new(["check", "--format", "json"]).arg(&file).run();
     assert_eq!(finished.status.code(), Some(1));
     assert!(finished.stderr.is_empty(), "{}", finished.stderr);
-    let document: Value = serde_json::from_str(&finished.text()).unwrap();
+    let document: Value = serde_json::from_str(finished.text()).unwrap();
     assert_eq!(
         (
             &document["version"],
@@ -181,7 +181,7 @@ fn sarif_is_what_code_scanning_reads() {
     let file = folder.path().join("a b.yml");
     fs::write(&file, TWO_FAULTS).unwrap();
     let finished = Haechi::new(["check", "--format", "sarif"]).arg(&file).run();
-    let log: Value = serde_json::from_str(&finished.text()).unwrap();
+    let log: Value = serde_json::from_str(finished.text()).unwrap();
     assert_eq!(log["version"], "2.1.0");
     let run = &log["runs"][0];
     let rules = run["tool"]["driver"]["rules"].as_array().unwrap();

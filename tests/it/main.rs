@@ -21,4 +21,5 @@ mod kafka;
 mod real_data;
 mod replay;
 mod replay_input;
+mod rollups_batch;
 mod schemas;

@@ -50,6 +50,8 @@ pub struct App {
     pub schema: &'static str,
     /// `commit_interval`.
     pub commit_interval: &'static str,
+    /// `max_skew`.
+    pub max_skew: &'static str,
     /// `reload_interval`.
     pub reload_interval: &'static str,
     /// More lines of `kafka`.
@@ -81,6 +83,7 @@ impl App {
             delivery: "exactly_once",
             schema: "brief",
             commit_interval: "200ms",
+            max_skew: "1h",
             reload_interval: "10s",
             // What a killed process held must be free soon; three heartbeats go into a session.
             properties: vec![
@@ -159,12 +162,13 @@ impl App {
             .map(|path| path.display().to_string())
             .collect();
         let mut text = format!(
-            "app: {}\nworkers: {}\ndelivery: {}\ncommit_interval: {}\nreload_interval: {}\nhttp: {{listen: '{}'}}\nrules: [{}]\n\
+            "app: {}\nworkers: {}\ndelivery: {}\ncommit_interval: {}\nmax_skew: {}\nreload_interval: {}\nhttp: {{listen: '{}'}}\nrules: [{}]\n\
              outputs: {{alerts: {{schema: {}}}}}\nkafka:\n  bootstrap.servers: '{}'\n",
             self.name,
             self.workers,
             self.delivery,
             self.commit_interval,
+            self.max_skew,
             self.reload_interval,
             self.http,
             list(&rules),

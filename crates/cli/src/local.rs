@@ -9,8 +9,8 @@ use haechi_engine::settings::Exchange;
 use haechi_engine::supervisor::OpenLog;
 use haechi_engine::worker::Shared;
 use haechi_engine::{
-    Health, Input, Limits, Metrics, Outputs, Program, Releases, Run, Settings, Summary, Supervisor,
-    SystemClock,
+    Health, Input, Limits, Metrics, Outputs, Profiler, Program, Releases, Run, Settings, Summary,
+    Supervisor, SystemClock,
 };
 use haechi_log::{EmbeddedLog, Log, Output};
 
@@ -36,12 +36,14 @@ pub(crate) fn outputs(schema: haechi_alert::Schema) -> Outputs {
 
 /// One run over an embedded log.
 pub(crate) struct LocalRun {
-    pub(crate) program: Program,
+    pub(crate) program: Arc<Program>,
     pub(crate) inputs: Vec<Arc<Input>>,
     pub(crate) log: EmbeddedLog,
     pub(crate) workers: usize,
     pub(crate) schema: haechi_alert::Schema,
     pub(crate) stop: Arc<AtomicBool>,
+    /// Where to hand in what workers did, if that is wanted.
+    pub(crate) profiler: Option<Arc<Profiler>>,
 }
 
 impl LocalRun {
@@ -64,6 +66,8 @@ impl LocalRun {
             }),
             commit_interval: COMMIT_INTERVAL,
             heartbeat: HEARTBEAT,
+            // Files are as they are: a year of one and a day of another are read side by side.
+            max_skew: Duration::MAX,
             limits: Limits::default(),
             run: Run::UntilEnd,
         };
@@ -72,6 +76,7 @@ impl LocalRun {
             settings: Arc::new(settings),
             clock: Arc::new(SystemClock),
             health: Arc::new(Health::new(self.workers, STUCK_AFTER)),
+            profiler: self.profiler,
         };
         let releases = Arc::clone(&shared.releases);
         let log = self.log.clone();

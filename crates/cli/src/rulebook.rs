@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use haechi_engine::{CompileError, Program};
+use haechi_engine::{CompileError, Limits, Program};
 use haechi_rules::{Code, DetectionRule, Diagnostic, Expr, Loaded, Severity, Span, Surroundings};
 
 use crate::diagnostics::{DOUBTFUL_AGGREGATION, UNUSABLE_AGGREGATION, UNUSABLE_DETECTION};
@@ -13,6 +13,8 @@ use crate::diagnostics::{DOUBTFUL_AGGREGATION, UNUSABLE_AGGREGATION, UNUSABLE_DE
 /// Rules as they were loaded, and what there is to say about them.
 pub(crate) struct Rulebook {
     pub(crate) loaded: Loaded,
+    /// What a regular expression may take to work, in bytes.
+    pub(crate) regex_bytes: usize,
 }
 
 /// How many diagnostics there are.
@@ -25,14 +27,15 @@ pub(crate) struct Count {
 impl Rulebook {
     /// Loads files and folders. Broken rules become diagnostics, the rest is loaded.
     pub(crate) fn load(paths: &[PathBuf]) -> Self {
-        Self {
-            loaded: haechi_rules::load(paths),
-        }
+        Self::from_loaded(haechi_rules::load(paths))
     }
 
     /// Rules that were loaded already.
     pub(crate) fn from_loaded(loaded: Loaded) -> Self {
-        Self { loaded }
+        Self {
+            loaded,
+            regex_bytes: Limits::default().regex_bytes,
+        }
     }
 
     /// Compiles what was loaded. Rules that do not compile become diagnostics and are left out.
@@ -42,7 +45,7 @@ impl Rulebook {
     pub(crate) fn compile(&mut self, inputs: &[Arc<str>]) -> Result<Program, CompileError> {
         let mut rules = self.loaded.rules.clone();
         loop {
-            match Program::compile(rules.clone(), inputs) {
+            match Program::compile(rules.clone(), inputs, self.regex_bytes) {
                 Ok(program) => {
                     self.warn(&program);
                     return Ok(program);

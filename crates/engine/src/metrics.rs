@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use haechi_detect::Hits;
 use haechi_log::{Records, TopicPartition};
-use haechi_rules::{RuleHeader, RuleSet};
+use haechi_rules::{RollupKind, RuleHeader, RuleSet};
 use haechi_window::Outcome;
 use prometheus::core::Collector;
 use prometheus::{
@@ -47,6 +47,7 @@ pub struct Metrics {
     watermark_delay: GaugeVec,
     assigned: IntGaugeVec,
     state_bytes: IntGaugeVec,
+    held: IntGaugeVec,
     rss: IntGauge,
     pub(crate) restarts: IntCounter,
     pub(crate) panics: IntCounter,
@@ -133,6 +134,7 @@ impl Metrics {
             watermark_delay: b.gauges("haechi_watermark_delay_seconds", "how far the watermark is behind the clock", &["stage", "topic", "partition"])?,
             assigned: b.add(IntGaugeVec::new(Opts::new("haechi_assigned_partitions", "partitions owned by a worker"), &["worker", "stage"]))?,
             state_bytes: b.add(IntGaugeVec::new(Opts::new("haechi_state_bytes", "bytes held for open windows"), &["worker"]))?,
+            held: b.add(IntGaugeVec::new(Opts::new("haechi_held_partitions", "source partitions that wait for slower ones"), &["worker"]))?,
             rss: b.add(IntGauge::new("haechi_resident_memory_bytes", "resident memory of the process"))?,
             restarts: b.counter("haechi_worker_restarts_total", "workers started again with a new handle on the log")?,
             panics: b.counter("haechi_worker_panics_total", "workers that panicked")?,
@@ -215,7 +217,12 @@ impl Metrics {
             .iter()
             .map(|rule| &rule.header)
             .zip(&counters.correlations);
-        let per_rule = detections.chain(correlations);
+        let rollups = rules.rollups.iter().zip(&counters.rollups);
+        let findings = rollups
+            .clone()
+            .filter(|(rule, _)| rule.kind == RollupKind::Alert)
+            .map(|(rule, count)| (&rule.header, count));
+        let per_rule = detections.chain(correlations).chain(findings);
         let mut alerts: Vec<(String, String, u64)> = per_rule
             .map(|(header, count)| (header.id.to_string(), header.title.clone(), count.get()))
             .filter(|(_, _, count)| *count > 0)
@@ -228,7 +235,10 @@ impl Metrics {
             clamped: sum(&self.clamped),
             untimed: sum(&self.untimed),
             late: self.late.get(),
-            rollup_rows: counters.rollups.iter().map(IntCounter::get).sum(),
+            rollup_rows: rollups
+                .filter(|(rule, _)| rule.kind != RollupKind::Alert)
+                .map(|(_, count)| count.get())
+                .sum(),
             alerts,
         }
     }
@@ -316,7 +326,13 @@ impl WorkerMetrics {
                     self.all.alerts.inc();
                     self.release.counters.correlations.get(correlated.rule)
                 }
-                Outcome::Rollup(row) => self.release.counters.rollups.get(row.rule),
+                Outcome::Rollup(row) => {
+                    let rollup = self.release.program.rules.rollups.get(row.rule);
+                    if rollup.is_some_and(|rule| rule.kind == RollupKind::Alert) {
+                        self.all.alerts.inc();
+                    }
+                    self.release.counters.rollups.get(row.rule)
+                }
                 Outcome::Late(_) => Some(&self.all.late),
             };
             if let Some(counter) = counter {
@@ -398,6 +414,14 @@ impl WorkerMetrics {
             .watermark_delay
             .with_label_values(&labels)
             .set(now_ns.saturating_sub(watermark_ns).max(0) as f64 / 1e9);
+    }
+
+    /// So many source partitions wait for slower ones.
+    pub fn held(&self, partitions: usize) {
+        self.all
+            .held
+            .with_label_values(&[&self.worker])
+            .set(i64::try_from(partitions).unwrap_or(i64::MAX));
     }
 
     /// Bytes held for open windows.

@@ -29,12 +29,12 @@ pub struct Releases {
 impl Releases {
     /// Begins with the first release.
     #[must_use]
-    pub fn new(program: Program, metrics: &Metrics) -> Self {
+    pub fn new(program: Arc<Program>, metrics: &Metrics) -> Self {
         let counters = metrics.rules(&program.rules);
         Self {
             current: RwLock::new(Arc::new(Release {
                 number: 1,
-                program: Arc::new(program),
+                program,
                 counters,
             })),
             number: AtomicU64::new(1),

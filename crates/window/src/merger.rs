@@ -103,6 +103,7 @@ impl Merger {
                 }
             }
         }
+        self.revise(&mut outcomes)?;
         let before = self.watermark.get();
         self.watermark.hear(frame.progress);
         if let Some(watermark_ns) = self.watermark.get()
@@ -241,6 +242,19 @@ impl Merger {
         let merged = windows.merge(partials, self.watermark.get(), &mut late);
         outcomes.extend(late.into_iter().map(Outcome::Late));
         merged.map_err(|error| self.defect(index, &error))
+    }
+
+    /// Rows of rollups that late data of this record has changed.
+    fn revise(&mut self, outcomes: &mut Vec<Outcome>) -> Result<(), FrameError> {
+        let mut rows: Vec<RollupRow> = Vec::new();
+        for index in 0..self.rollups.len() {
+            if let Some(windows) = self.rollups.get_mut(index) {
+                let revised = windows.revise(&mut rows);
+                revised.map_err(|error| self.defect(index, &error))?;
+            }
+        }
+        outcomes.extend(rows.into_iter().map(Outcome::Rollup));
+        Ok(())
     }
 
     fn advance(

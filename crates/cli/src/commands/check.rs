@@ -28,6 +28,9 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         _ => &args.rules,
     };
     let mut book = Rulebook::load(rules);
+    if let Some(config) = &config {
+        book.regex_bytes = config.limits.regex_bytes;
+    }
     let named = args.input.iter().map(|name| name.as_str().into());
     let configured = config.iter().flat_map(|config| &config.inputs);
     let inputs: Vec<Arc<str>> = named

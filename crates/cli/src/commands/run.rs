@@ -74,6 +74,7 @@ pub(crate) fn compile(config: &Config) -> anyhow::Result<Compiled> {
         .iter()
         .map(|input| Arc::clone(&input.name))
         .collect();
+    book.regex_bytes = config.limits.regex_bytes;
     let program = book.compile(&inputs)?;
     let count = book.report(false);
     if count.errors > 0 {
@@ -122,15 +123,17 @@ pub(super) fn start(
         exchange,
         commit_interval: config.commit_interval,
         heartbeat: HEARTBEAT,
+        max_skew: config.max_skew,
         limits: config.limits,
         run,
     };
     let open = opener(config, settings.exchange.as_ref());
     let shared = Shared {
-        releases: Arc::new(Releases::new(program, &metrics)),
+        releases: Arc::new(Releases::new(Arc::new(program), &metrics)),
         settings: Arc::new(settings),
         clock: Arc::new(SystemClock),
         health: Arc::clone(&health),
+        profiler: None,
     };
     if let Some(address) = config.http {
         let address = http::serve(address, Arc::clone(&metrics), health)?;

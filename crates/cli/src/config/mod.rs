@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) workers: Option<usize>,
     pub(crate) delivery: Delivery,
     pub(crate) commit_interval: Duration,
+    /// How far a partition may be ahead of the slowest in event time.
+    pub(crate) max_skew: Duration,
     /// How often rule files are looked at; zero: only when asked to.
     pub(crate) reload_interval: Duration,
     /// librdkafka properties, secrets resolved.
