@@ -15,6 +15,7 @@ use crate::numbers::Numbers;
 use crate::predicate::{PredicateId, SHORT, ValueTest};
 use crate::rarity;
 use crate::stamps::Stamps;
+use crate::times::Times;
 
 /// Decides all predicates of a field.
 ///
@@ -40,6 +41,7 @@ pub(crate) struct Matcher {
     checks: Vec<Check>,
     numbers: Numbers,
     networks: Networks,
+    times: Times,
 }
 
 /// A predicate that hangs on a literal.
@@ -146,6 +148,10 @@ impl Matcher {
             self.networks
                 .each(value, |predicate| satisfied.push(predicate));
         }
+        if !self.times.is_empty() {
+            self.times
+                .each(value, |predicate| satisfied.push(predicate));
+        }
     }
 
     fn holds(&self, check: u32, value: &str, folded: &str, regexes: &[Regex]) -> bool {
@@ -187,6 +193,12 @@ struct Draft {
     checks: Vec<Check>,
     numbers: Vec<(haechi_rules::CompareOp, f64, PredicateId)>,
     networks: Vec<(std::net::IpAddr, u8, PredicateId)>,
+    times: Vec<(
+        haechi_rules::TimePart,
+        haechi_rules::CompareOp,
+        f64,
+        PredicateId,
+    )>,
 }
 
 impl Draft {
@@ -204,6 +216,10 @@ impl Draft {
             }
             ValueTest::Compare(op, bits) => {
                 self.numbers.push((*op, f64::from_bits(*bits), predicate))
+            }
+            ValueTest::TimePart(part, op, bits) => {
+                self.times
+                    .push((*part, *op, f64::from_bits(*bits), predicate));
             }
             ValueTest::Cidr(address, length) => self.networks.push((*address, *length, predicate)),
         }
@@ -277,7 +293,8 @@ impl Draft {
         let any_length = !self.always.is_empty()
             || !self.unanchored.is_empty()
             || !self.numbers.is_empty()
-            || !self.networks.is_empty();
+            || !self.networks.is_empty()
+            || !self.times.is_empty();
         let texts = self
             .prefixes
             .keys()
@@ -306,6 +323,7 @@ impl Draft {
             checks: self.checks,
             numbers: Numbers::new(self.numbers),
             networks: Networks::new(self.networks),
+            times: Times::new(self.times),
         }
     }
 }
