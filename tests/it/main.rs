@@ -20,4 +20,5 @@ mod kafka;
 mod real_data;
 mod replay;
 mod replay_input;
+mod rollups_batch;
 mod shapes;
