@@ -26,7 +26,12 @@ fn ours(folder: &str) -> Verdict {
 
 #[test]
 fn detections() {
-    assert_all(&ours("detection"), 60);
+    assert_all(&ours("detection"), 130);
+}
+
+#[test]
+fn filters() {
+    assert_all(&ours("filter"), 8);
 }
 
 #[test]
@@ -51,7 +56,7 @@ fn input() {
 
 #[test]
 fn diagnostics() {
-    assert_all(&ours("check"), 35);
+    assert_all(&ours("check"), 50);
 }
 
 #[test]

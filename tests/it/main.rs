@@ -23,3 +23,4 @@ mod replay;
 mod replay_input;
 mod rollups_batch;
 mod schemas;
+mod shapes;

@@ -52,7 +52,6 @@ codes! {
     BAD_REGEX "HC024" Error "a regular expression that does not compile; look-around and back-references are not supported, so that matching takes linear time"
     BAD_NETWORK "HC025" Error "not an IP network, such as 10.0.0.0/8 or fe80::/10"
     PLACEHOLDER "HC026" Error "`expand` needs a processing pipeline that says what the placeholders stand for; there is none yet"
-    TIME_MODIFIER "HC027" Error "the time modifiers (minute, hour, day, week, month, year) are not supported yet"
     BAD_KEYWORD "HC028" Error "keywords are looked for in the whole event, so they can only be text"
 
     // Conditions.

@@ -55,7 +55,7 @@ mod yaml;
 
 pub use codes::{CODES, Code};
 pub use correlation::{Correlation, CorrelationKind};
-pub use detection::{CompareOp, DetectionRule, Expr, FieldTest, Position, Test, Text};
+pub use detection::{CompareOp, DetectionRule, Expr, FieldTest, Position, Test, Text, TimePart};
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use lint::{Provided, Surroundings, inspect, lint};
 pub use load::{Loaded, load, load_str};

@@ -179,20 +179,20 @@ impl Linker<'_> {
         ));
     }
 
-    /// The detections that a rule of `file` refers to. Complains about every reference that leads to none; `correlations` says
+    /// The detections that a rule of `file` refers to, by reference. Complains about every one that leads to none; `correlations` says
     /// why one to a correlation does not do.
     fn detections(
         &mut self,
         references: &[Reference],
         file: &Arc<Path>,
         correlations: &str,
-    ) -> Option<Vec<usize>> {
+    ) -> Vec<Option<usize>> {
         let mut found = Vec::with_capacity(references.len());
         for reference in references {
             let text = &reference.text;
             let (code, message) = match self.directory.look_up(text) {
                 [Target::Detection(index)] => {
-                    found.push(*index);
+                    found.push(Some(*index));
                     continue;
                 }
                 [] => (
@@ -224,15 +224,16 @@ impl Linker<'_> {
                 }
             };
             self.add(code, file, reference, message);
+            found.push(None);
         }
-        (found.len() == references.len()).then_some(found)
+        found
     }
 
     /// Adds each filter's condition to the rules that it is for.
     fn apply_filters(&mut self, filters: Vec<filter::Draft>, detections: &mut [DetectionRule]) {
         let mut added: BTreeMap<usize, Vec<Expr>> = BTreeMap::new();
         for filter in filters {
-            for index in self.filtered(&filter, detections).unwrap_or_default() {
+            for index in self.filtered(&filter, detections) {
                 added
                     .entry(index)
                     .or_default()
@@ -247,12 +248,8 @@ impl Linker<'_> {
         }
     }
 
-    /// The detections that a filter is for; none when one of its references leads nowhere.
-    fn filtered(
-        &mut self,
-        filter: &filter::Draft,
-        detections: &[DetectionRule],
-    ) -> Option<Vec<usize>> {
+    /// The detections that a filter is for. A reference that leads nowhere takes the filter from no other rule.
+    fn filtered(&mut self, filter: &filter::Draft, detections: &[DetectionRule]) -> Vec<usize> {
         let file = &filter.header.file;
         let inside = |index: usize| {
             detections
@@ -276,11 +273,12 @@ impl Linker<'_> {
                 );
                 self.diagnostics.push(found);
             }
-            return Some(chosen);
+            return chosen;
         };
-        let found = self.detections(references, file, "filters are for detections")?;
+        let found = self.detections(references, file, "filters are for detections");
         let mut chosen = Vec::with_capacity(found.len());
         for (reference, index) in references.iter().zip(found) {
+            let Some(index) = index else { continue };
             if !inside(index) {
                 let message = format!(
                     "the filter does not apply to `{}`, whose logsource is not in {}",
@@ -291,7 +289,7 @@ impl Linker<'_> {
                 chosen.push(index);
             }
         }
-        Some(chosen)
+        chosen
     }
 
     /// A correlation with its references looked up; none when one of them leads nowhere.
@@ -301,7 +299,8 @@ impl Linker<'_> {
             &draft.rules,
             &file,
             "correlations of correlations are not supported yet",
-        )?;
+        );
+        let found = found.into_iter().collect::<Option<Vec<usize>>>()?;
         let mut rules: Vec<usize> = Vec::with_capacity(found.len());
         for index in found {
             // The same rule may be named by its id and by its name.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::codes::{self, Code};
-use crate::detection::{Expr, FieldTest, Position, Test, Text};
+use crate::detection::{CompareOp, Expr, FieldTest, Position, Test, Text, TimePart};
 use crate::encode;
 use crate::modifier::{Chain, Flags, Kind, Step};
 use crate::pattern::Pattern;
@@ -137,6 +137,7 @@ fn tests(
             Some(number) => Ok(vec![Test::Compare(op, number)]),
             None => refuse(format!("this compares with a number, not {}", value.kind())),
         },
+        (Kind::Time(part, op), _) => time_part(part, op, scalar, value.kind()),
         (Kind::Cidr, _) => {
             network(value, report).map(|(address, prefix)| vec![Test::Cidr(address, prefix)])
         }
@@ -165,10 +166,7 @@ fn text(
     let pattern = match scalar {
         // Numbers of events are compared as they are spelt, and a fraction can be spelt in many ways.
         Scalar::Float(number) if chain.steps.is_empty() => {
-            return Ok(vec![Test::Compare(
-                crate::detection::CompareOp::Eq,
-                *number,
-            )]);
+            return Ok(vec![Test::Compare(CompareOp::Eq, *number)]);
         }
         Scalar::Int(decimal) if chain.steps.is_empty() => {
             warn_of_leading_zero(value, report);
@@ -191,6 +189,31 @@ fn text(
             })
         })
         .collect())
+}
+
+/// A part of a date against a number; one that it can never equal is a mistake.
+fn time_part(
+    part: TimePart,
+    op: Option<CompareOp>,
+    scalar: &Scalar<'_>,
+    kind: &str,
+) -> Result<Vec<Test>, Refusal> {
+    let name = part.as_str();
+    let Some(number) = scalar.number() else {
+        return refuse(format!("`{name}` is compared with a number, not {kind}"));
+    };
+    let (first, last) = part.range();
+    let can_be = number.fract() == 0.0 && (first..=last).contains(&number);
+    if op.is_none() && !can_be {
+        return refuse(format!(
+            "`{name}` is a whole number from {first} to {last}, and never {number}"
+        ));
+    }
+    Ok(vec![Test::TimePart(
+        part,
+        op.unwrap_or(CompareOp::Eq),
+        number,
+    )])
 }
 
 fn position(steps: &[Step]) -> Position {
