@@ -69,12 +69,23 @@ pub(crate) struct ReplayArgs {
     /// Rule files or folders; may be given several times
     #[arg(short, long, required = true, num_args = 1.., value_name = "PATH")]
     pub(crate) rules: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) through: ThroughArgs,
     /// How the events are encoded: json, windows
-    #[arg(short, long, value_name = "FORMAT")]
-    pub(crate) format: String,
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        required_unless_present = "preset",
+        conflicts_with = "preset"
+    )]
+    pub(crate) format: Option<String>,
     /// What the events are, e.g. product=linux,service=sshd; windows events know more by themselves
-    #[arg(long, default_value = "", value_name = "KEY=VALUE,…")]
-    pub(crate) logsource: String,
+    #[arg(long, value_name = "KEY=VALUE,…", conflicts_with = "preset")]
+    pub(crate) logsource: Option<String>,
+    /// Format, logsource and timestamp in one word
+    #[arg(long, value_name = "NAME", help = crate::presets::help())]
+    pub(crate) preset: Option<String>,
     /// Field that holds the event's time, dots for nesting; default: the format's usual places
     #[arg(long, value_name = "FIELD")]
     pub(crate) timestamp: Option<String>,
@@ -101,6 +112,17 @@ pub(crate) struct ReplayArgs {
     pub(crate) files: Vec<PathBuf>,
 }
 
+/// What rules go through before they are compiled.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ThroughArgs {
+    /// Processing pipeline: a file, or the name of a shipped one (ecs-windows, ocsf, sysmon); may be given several times
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) pipeline: Vec<String>,
+    /// File that says what the %placeholders% of rules stand for; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) placeholders: Vec<PathBuf>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AlertSchema {
     /// OCSF Detection Finding (class 2004)
@@ -125,6 +147,8 @@ pub(crate) struct CheckArgs {
     /// Rule files or folders
     #[arg(required = true, value_name = "PATH")]
     pub(crate) rules: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) through: ThroughArgs,
     /// Warnings fail too
     #[arg(long)]
     pub(crate) strict: bool,

@@ -9,10 +9,12 @@ mod kafka_sink;
 mod local;
 mod logging;
 mod preflight;
+mod presets;
 mod report;
 mod rulebook;
 mod shipped;
 mod stop;
+mod through;
 mod topology;
 
 use std::io::Write;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use haechi_engine::{CompileError, Program};
-use haechi_rules::{DetectionRule, Diagnostic, Expr, Loaded, Severity, Span};
+use haechi_rules::{DetectionRule, Diagnostic, Expr, Loaded, Pipelines, Severity, Span};
 
 /// Rules as they were loaded, and what there is to say about them.
 pub(crate) struct Rulebook {
@@ -27,11 +27,24 @@ pub(crate) struct Count {
 }
 
 impl Rulebook {
-    /// Loads files and folders. Broken rules become diagnostics, the rest is loaded.
-    pub(crate) fn load(paths: &[PathBuf]) -> Self {
-        Self {
-            loaded: haechi_rules::load(paths),
+    /// Loads files and folders through pipelines. Broken rules become diagnostics, the rest is loaded.
+    ///
+    /// # Errors
+    /// When a pipeline is broken: rules that went through half of one would look at the wrong fields, so none is loaded.
+    pub(crate) fn load(paths: &[PathBuf], pipelines: &Pipelines) -> anyhow::Result<Self> {
+        if !pipelines.is_sound() {
+            let book = Self {
+                loaded: haechi_rules::load_through(&[], pipelines),
+            };
+            let count = book.report(true);
+            anyhow::bail!(
+                "{} error(s) in processing pipelines or placeholder files: no rule was loaded",
+                count.errors
+            );
         }
+        Ok(Self {
+            loaded: haechi_rules::load_through(paths, pipelines),
+        })
     }
 
     /// Rules that were loaded already.

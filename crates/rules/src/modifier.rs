@@ -17,6 +17,8 @@ pub(crate) struct Chain {
     /// The whole item must not match.
     pub(crate) neq: bool,
     pub(crate) cased: bool,
+    /// `%placeholders%` in the values are filled by pipelines.
+    pub(crate) expand: bool,
 }
 
 /// What a value is.
@@ -100,6 +102,7 @@ pub(crate) fn read(names: &[(&str, Span)], report: &mut Report<'_>) -> Option<Ch
         all: false,
         neq: false,
         cased: false,
+        expand: false,
     };
     let mut seen: Vec<&str> = Vec::new();
     for (name, span) in names {
@@ -144,6 +147,7 @@ impl Chain {
             "all" => self.all = true,
             "neq" => self.neq = true,
             "cased" => self.cased = true,
+            "expand" => self.expand = true,
             "re" => self.become_kind(Kind::Regex(Flags::default()), name)?,
             "cidr" => self.become_kind(Kind::Cidr, name)?,
             "exists" => self.become_kind(Kind::Exists, name)?,
@@ -249,7 +253,9 @@ impl Chain {
         let changes_text = self.steps.iter().any(|step| !matches!(step, Step::At(_)));
         match self.kind {
             Kind::Text => Ok(()),
-            Kind::Exists if self.all || self.neq || self.cased || !self.steps.is_empty() => {
+            Kind::Exists
+                if self.all || self.neq || self.cased || self.expand || !self.steps.is_empty() =>
+            {
                 Err(refuse(
                     "`exists` stands alone",
                     "write `|exists: true` or `|exists: false`",
@@ -276,12 +282,6 @@ impl Chain {
 
 fn unknown(name: &str) -> Refusal {
     match name {
-        "expand" => Refusal {
-            code: &codes::PLACEHOLDER,
-            message: "`expand` fills placeholders from a processing pipeline, and there is none"
-                .to_owned(),
-            help: Some("write the values out, in place of the `%placeholder%`".to_owned()),
-        },
         "minute" | "hour" | "day" | "week" | "month" | "year" => Refusal {
             code: &codes::TIME_MODIFIER,
             message: format!("the time modifier `{name}` is not supported yet"),

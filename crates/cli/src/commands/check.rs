@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use crate::args::CheckArgs;
 use crate::rulebook::Rulebook;
+use crate::through;
 
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let mut book = Rulebook::load(&args.rules);
+    let pipelines = through::read(&args.through, None)?;
+    let mut book = Rulebook::load(&args.rules, &pipelines)?;
     let inputs: Vec<Arc<str>> = args.input.iter().map(|name| name.as_str().into()).collect();
     let program = book.compile(&inputs)?;
     let count = book.report(true);

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use haechi_engine::{Input, Limits, Outputs};
 use haechi_log::Delivery;
+use haechi_rules::Pipelines;
 
 /// A configuration file, validated.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) inputs: Vec<Arc<Input>>,
     /// Rule files and folders, relative ones resolved against the configuration file's folder.
     pub(crate) rules: Vec<PathBuf>,
+    /// What the rules go through before they are compiled.
+    pub(crate) pipelines: Pipelines,
     pub(crate) outputs: Outputs,
     /// Partitions of the exchange topic to create; `None` = by cores.
     pub(crate) exchange_partitions: Option<u32>,

@@ -10,9 +10,12 @@ use haechi_alert::Schema;
 use haechi_decode::{Format, Logsource};
 use haechi_engine::{Input, Limits, Outputs, TopicFilter};
 use haechi_log::{Delivery, Start};
+use haechi_rules::Pipelines;
 use serde_saphyr::Spanned;
 
 use super::{Config, ConfigError, raw, secrets};
+use crate::presets::{self, Preset};
+use crate::through;
 
 /// Properties that the engine must own: exactly-once delivery rests on them.
 const OWNED_PROPERTIES: [(&str, &str); 7] = [
@@ -45,8 +48,7 @@ pub(super) fn validate(file: &Path, raw: raw::Config) -> Result<Config, ConfigEr
 impl Validator<'_> {
     fn config(&self, raw: raw::Config) -> Result<Config, ConfigError> {
         let app = self.name(&raw.app, "app")?;
-        let kafka = self.kafka(raw.kafka)?;
-        let inputs = self.inputs(&raw.inputs)?;
+        let inputs = self.inputs(&raw)?;
         let folder = self.file.parent().unwrap_or(Path::new(""));
         if raw.rules.value.is_empty() {
             return Err(self.at(
@@ -60,6 +62,7 @@ impl Validator<'_> {
             .iter()
             .map(|path| Ok(folder.join(self.text(path)?)))
             .collect::<Result<_, _>>()?;
+        let pipelines = self.pipelines(&raw, folder)?;
         let outputs = self.outputs(&app, &raw.outputs, &inputs)?;
         let delivery = self.choice(
             raw.delivery.as_ref(),
@@ -97,9 +100,10 @@ impl Validator<'_> {
             delivery,
             commit_interval: self
                 .duration(raw.commit_interval.as_ref(), Duration::from_millis(200))?,
-            kafka,
+            kafka: self.kafka(raw.kafka)?,
             inputs,
             rules,
+            pipelines,
             outputs,
             exchange_partitions: match raw.exchange.partitions {
                 Some(ref partitions) if partitions.value == 0 => {
@@ -144,7 +148,8 @@ impl Validator<'_> {
         Ok(kafka)
     }
 
-    fn inputs(&self, raw: &Spanned<Vec<raw::Input>>) -> Result<Vec<Arc<Input>>, ConfigError> {
+    fn inputs(&self, config: &raw::Config) -> Result<Vec<Arc<Input>>, ConfigError> {
+        let raw = &config.inputs;
         if raw.value.is_empty() {
             return Err(self.at(
                 raw,
@@ -163,7 +168,7 @@ impl Validator<'_> {
                 ));
             }
             let filters = self.topics(declared, &name, &mut topics)?;
-            inputs.push(Arc::new(self.input(declared, name, filters)?));
+            inputs.push(Arc::new(self.input(config, declared, name, filters)?));
         }
         Ok(inputs)
     }
@@ -218,28 +223,18 @@ impl Validator<'_> {
 
     fn input(
         &self,
+        config: &raw::Config,
         raw: &raw::Input,
         name: String,
         topics: Vec<TopicFilter>,
     ) -> Result<Input, ConfigError> {
-        let format = self.text(&raw.format)?;
-        let format = Format::from_str(&format).map_err(|_| {
-            self.at(
-                &raw.format,
-                format!("unknown format `{format}`: choose json or windows"),
-            )
-        })?;
-        let lower = |value: &Option<String>| value.as_ref().map(|value| value.to_lowercase());
+        let kind = self.kind(config, raw, &name)?;
         Ok(Input {
             name: name.into(),
             topics,
-            format,
-            logsource: Logsource {
-                product: lower(&raw.logsource.product),
-                category: lower(&raw.logsource.category),
-                service: lower(&raw.logsource.service),
-            },
-            timestamp: raw.timestamp.clone(),
+            format: kind.format,
+            logsource: kind.logsource,
+            timestamp: raw.timestamp.clone().or(kind.timestamp),
             lateness: self.duration(raw.lateness.as_ref(), Duration::from_secs(30))?,
             idle_timeout: self.duration(raw.idle_timeout.as_ref(), Duration::from_secs(30))?,
             max_future: self.duration(raw.max_future.as_ref(), Duration::from_secs(3600))?,
@@ -250,6 +245,81 @@ impl Validator<'_> {
                 &[("earliest", Start::Earliest), ("latest", Start::Latest)],
             )?,
         })
+    }
+
+    /// What an input's records are: as its preset says, or its own `format` and `logsource`.
+    fn kind(
+        &self,
+        config: &raw::Config,
+        raw: &raw::Input,
+        name: &str,
+    ) -> Result<Preset, ConfigError> {
+        let Some(given) = &raw.preset else {
+            let Some(format) = &raw.format else {
+                return Err(self.at(
+                    &raw.name,
+                    format!("input `{name}` has neither `format` nor `preset`: say how its records are written"),
+                ));
+            };
+            let text = self.text(format)?;
+            let lower = |value: &Option<String>| value.as_ref().map(|value| value.to_lowercase());
+            let logsource = raw.logsource.as_ref().map(|logsource| &logsource.value);
+            return Ok(Preset {
+                format: Format::from_str(&text)
+                    .map_err(|error| self.at(format, error.to_string()))?,
+                logsource: logsource.map_or_else(Logsource::default, |logsource| Logsource {
+                    product: lower(&logsource.product),
+                    category: lower(&logsource.category),
+                    service: lower(&logsource.service),
+                }),
+                timestamp: None,
+                pipeline: None,
+            });
+        };
+        let chosen = self.text(given)?;
+        let preset = presets::find(&chosen).map_err(|message| self.at(given, message))?;
+        if let Some(format) = &raw.format {
+            return Err(self.at(
+                format,
+                format!("input `{name}` has a preset, which says `format: {}` already: keep one of them", preset.format),
+            ));
+        }
+        if let Some(logsource) = &raw.logsource {
+            return Err(self.at(
+                logsource,
+                format!("input `{name}` has a preset, which says the logsource already: keep one of them"),
+            ));
+        }
+        let named = |pipeline: &str| config.pipelines.iter().any(|known| known.value == pipeline);
+        if let Some(pipeline) = preset
+            .pipeline
+            .as_deref()
+            .filter(|pipeline| !named(pipeline))
+        {
+            return Err(self.at(
+                given,
+                format!("preset `{chosen}` needs `pipelines: [{pipeline}]`: rules have to ask for the fields of these events. Pipelines are for all rules, whatever the input"),
+            ));
+        }
+        Ok(preset)
+    }
+
+    /// What the rules go through.
+    fn pipelines(&self, raw: &raw::Config, folder: &Path) -> Result<Pipelines, ConfigError> {
+        let mut pipelines = Vec::with_capacity(raw.pipelines.len());
+        for named in &raw.pipelines {
+            let source = through::pipeline(folder, &self.text(named)?);
+            pipelines.push(source.map_err(|message| self.at(named, message))?);
+        }
+        let mut placeholders = Vec::new();
+        if let Some(named) = &raw.placeholders {
+            let path = folder.join(self.text(named)?);
+            let source = through::file(&path).map_err(|error| {
+                self.at(named, format!("{} cannot be read: {error}", path.display()))
+            })?;
+            placeholders.push(source);
+        }
+        Ok(Pipelines::read(&pipelines, &placeholders))
     }
 
     fn outputs(
