@@ -17,6 +17,8 @@ mod check;
 mod config;
 mod generate;
 mod kafka;
+mod presets;
 mod real_data;
 mod replay;
 mod replay_input;
+mod windows_logsources;

@@ -71,7 +71,7 @@ pub(crate) struct ReplayArgs {
     pub(crate) rules: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) through: ThroughArgs,
-    /// How the events are encoded: json, windows
+    /// How the events are encoded: json, windows, access, syslog, auditd
     #[arg(
         short,
         long,

@@ -78,7 +78,8 @@ fn every_code_is_seen_here_but_those_of_the_disk_and_of_limits() {
         .map(|expected| expected.code)
         .collect();
     let elsewhere = ["HC001", "HC002", "HC003", "HC005", "HC007", "HC116"];
-    for code in CODES {
+    // Those of pipelines are in pipelines.rs.
+    for code in CODES.iter().filter(|code| !code.id.starts_with("HC07")) {
         assert_ne!(
             seen.contains(code.id),
             elsewhere.contains(&code.id),
