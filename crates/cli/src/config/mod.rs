@@ -3,6 +3,7 @@
 //! Every key is described in `docs/configuration.md`; `examples/haechi.yaml` shows them all. Whatever is wrong is
 //! reported with file, line and column.
 
+mod kind;
 mod raw;
 mod secrets;
 mod validate;

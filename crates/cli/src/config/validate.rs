@@ -2,20 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use haechi_alert::Schema;
-use haechi_decode::{Format, Logsource};
 use haechi_engine::{Input, Limits, Outputs, TopicFilter};
 use haechi_log::{Delivery, Start};
-use haechi_rules::Pipelines;
 use serde_saphyr::Spanned;
 
 use super::{Config, ConfigError, raw, secrets};
-use crate::presets::{self, Preset};
-use crate::through;
 
 /// Properties that the engine must own: exactly-once delivery rests on them.
 const OWNED_PROPERTIES: [(&str, &str); 7] = [
@@ -37,8 +32,8 @@ const OWNED_PROPERTIES: [(&str, &str); 7] = [
 /// Names of topics as Kafka allows them.
 const LONGEST_TOPIC: usize = 249;
 
-struct Validator<'a> {
-    file: &'a Path,
+pub(super) struct Validator<'a> {
+    pub(super) file: &'a Path,
 }
 
 pub(super) fn validate(file: &Path, raw: raw::Config) -> Result<Config, ConfigError> {
@@ -247,81 +242,6 @@ impl Validator<'_> {
         })
     }
 
-    /// What an input's records are: as its preset says, or its own `format` and `logsource`.
-    fn kind(
-        &self,
-        config: &raw::Config,
-        raw: &raw::Input,
-        name: &str,
-    ) -> Result<Preset, ConfigError> {
-        let Some(given) = &raw.preset else {
-            let Some(format) = &raw.format else {
-                return Err(self.at(
-                    &raw.name,
-                    format!("input `{name}` has neither `format` nor `preset`: say how its records are written"),
-                ));
-            };
-            let text = self.text(format)?;
-            let lower = |value: &Option<String>| value.as_ref().map(|value| value.to_lowercase());
-            let logsource = raw.logsource.as_ref().map(|logsource| &logsource.value);
-            return Ok(Preset {
-                format: Format::from_str(&text)
-                    .map_err(|error| self.at(format, error.to_string()))?,
-                logsource: logsource.map_or_else(Logsource::default, |logsource| Logsource {
-                    product: lower(&logsource.product),
-                    category: lower(&logsource.category),
-                    service: lower(&logsource.service),
-                }),
-                timestamp: None,
-                pipeline: None,
-            });
-        };
-        let chosen = self.text(given)?;
-        let preset = presets::find(&chosen).map_err(|message| self.at(given, message))?;
-        if let Some(format) = &raw.format {
-            return Err(self.at(
-                format,
-                format!("input `{name}` has a preset, which says `format: {}` already: keep one of them", preset.format),
-            ));
-        }
-        if let Some(logsource) = &raw.logsource {
-            return Err(self.at(
-                logsource,
-                format!("input `{name}` has a preset, which says the logsource already: keep one of them"),
-            ));
-        }
-        let named = |pipeline: &str| config.pipelines.iter().any(|known| known.value == pipeline);
-        if let Some(pipeline) = preset
-            .pipeline
-            .as_deref()
-            .filter(|pipeline| !named(pipeline))
-        {
-            return Err(self.at(
-                given,
-                format!("preset `{chosen}` needs `pipelines: [{pipeline}]`: rules have to ask for the fields of these events. Pipelines are for all rules, whatever the input"),
-            ));
-        }
-        Ok(preset)
-    }
-
-    /// What the rules go through.
-    fn pipelines(&self, raw: &raw::Config, folder: &Path) -> Result<Pipelines, ConfigError> {
-        let mut pipelines = Vec::with_capacity(raw.pipelines.len());
-        for named in &raw.pipelines {
-            let source = through::pipeline(folder, &self.text(named)?);
-            pipelines.push(source.map_err(|message| self.at(named, message))?);
-        }
-        let mut placeholders = Vec::new();
-        if let Some(named) = &raw.placeholders {
-            let path = folder.join(self.text(named)?);
-            let source = through::file(&path).map_err(|error| {
-                self.at(named, format!("{} cannot be read: {error}", path.display()))
-            })?;
-            placeholders.push(source);
-        }
-        Ok(Pipelines::read(&pipelines, &placeholders))
-    }
-
     fn outputs(
         &self,
         app: &str,
@@ -377,7 +297,7 @@ impl Validator<'_> {
         })
     }
 
-    fn text(&self, text: &Spanned<String>) -> Result<String, ConfigError> {
+    pub(super) fn text(&self, text: &Spanned<String>) -> Result<String, ConfigError> {
         secrets::resolve(&text.value).map_err(|message| self.at(text, message))
     }
 
@@ -464,7 +384,7 @@ impl Validator<'_> {
             })
     }
 
-    fn at<T>(&self, value: &Spanned<T>, message: impl Into<String>) -> ConfigError {
+    pub(super) fn at<T>(&self, value: &Spanned<T>, message: impl Into<String>) -> ConfigError {
         let at = Some((value.referenced.line(), value.referenced.column()));
         ConfigError {
             file: self.file.to_owned(),

@@ -5,11 +5,13 @@
 //! to them. Several pipelines are one after the other, the lowest priority first.
 
 mod action;
+mod conditions;
 mod guard;
 mod read;
 mod rename;
 mod renamed;
 mod run;
+mod steps;
 mod test;
 mod text;
 mod values;

@@ -77,7 +77,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             "transformations:\n  - {type: drop_detection_item, rule_conditions: [{type: logsorce}]}\n",
-            "2:57 HC071",
+            "2:58 HC071",
             "logsorce",
         ),
         (
@@ -87,7 +87,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             "transformations:\n  - {type: drop_detection_item, rule_conditions: {a: {type: is_sigma_rule}}, rule_cond_expression: a and b}\n",
-            "2:101 HC070",
+            "2:100 HC070",
             "`b`",
         ),
         (
