@@ -21,4 +21,5 @@ mod presets;
 mod real_data;
 mod replay;
 mod replay_input;
+mod rollups_batch;
 mod windows_logsources;

@@ -10,6 +10,8 @@ mod local;
 mod logging;
 mod preflight;
 mod presets;
+mod profile;
+mod reload;
 mod report;
 mod rulebook;
 mod shipped;

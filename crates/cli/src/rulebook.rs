@@ -1,15 +1,18 @@
 //! Rules from the command line or the configuration: loaded, compiled, and whatever is wrong with them shown.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use haechi_engine::{CompileError, Program};
+use haechi_engine::{CompileError, Limits, Program};
 use haechi_rules::{DetectionRule, Diagnostic, Expr, Loaded, Pipelines, Severity, Span};
 
 /// Rules as they were loaded, and what there is to say about them.
 pub(crate) struct Rulebook {
     pub(crate) loaded: Loaded,
+    /// What a regular expression may take to work, in bytes.
+    pub(crate) regex_bytes: usize,
 }
 
 /// A correlation or rollup that is well-formed but cannot run as a stream. The rule language has the other codes.
@@ -33,23 +36,24 @@ impl Rulebook {
     /// When a pipeline is broken: rules that went through half of one would look at the wrong fields, so none is loaded.
     pub(crate) fn load(paths: &[PathBuf], pipelines: &Pipelines) -> anyhow::Result<Self> {
         if !pipelines.is_sound() {
-            let book = Self {
-                loaded: haechi_rules::load_through(&[], pipelines),
-            };
+            let book = Self::from_loaded(haechi_rules::load_through(&[], pipelines));
             let count = book.report(true);
             anyhow::bail!(
                 "{} error(s) in processing pipelines or placeholder files: no rule was loaded",
                 count.errors
             );
         }
-        Ok(Self {
-            loaded: haechi_rules::load_through(paths, pipelines),
-        })
+        Ok(Self::from_loaded(haechi_rules::load_through(
+            paths, pipelines,
+        )))
     }
 
     /// Rules that were loaded already.
     pub(crate) fn from_loaded(loaded: Loaded) -> Self {
-        Self { loaded }
+        Self {
+            loaded,
+            regex_bytes: Limits::default().regex_bytes,
+        }
     }
 
     /// Compiles what was loaded. Rules that do not compile become diagnostics and are left out.
@@ -59,7 +63,7 @@ impl Rulebook {
     pub(crate) fn compile(&mut self, inputs: &[Arc<str>]) -> Result<Program, CompileError> {
         let mut rules = self.loaded.rules.clone();
         loop {
-            match Program::compile(rules.clone(), inputs) {
+            match Program::compile(rules.clone(), inputs, self.regex_bytes) {
                 Ok(program) => {
                     self.warn(&program);
                     return Ok(program);
@@ -122,6 +126,18 @@ impl Rulebook {
                     warning.help,
                 )
             }));
+    }
+
+    /// The errors, one text each: the rules that have them were left out.
+    pub(crate) fn faults(&self) -> BTreeSet<String> {
+        let errors = self.loaded.diagnostics.iter();
+        let errors = errors.filter(|diagnostic| diagnostic.severity == Severity::Error);
+        errors
+            .map(|diagnostic| {
+                let (file, message) = (diagnostic.file.display(), &diagnostic.message);
+                format!("{} in {file}: {message}", diagnostic.code)
+            })
+            .collect()
     }
 
     /// Shows diagnostics on stderr: errors always, warnings when asked for.

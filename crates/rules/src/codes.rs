@@ -71,6 +71,7 @@ codes! {
 
     // Rollups.
     BAD_FIELD_TYPE "HC050" Error "a field's type is one of string, bigint, double, boolean"
+    BAD_ROLLUP_KIND "HC051" Error "a rollup's kind is rows or alert"
 
     // Processing pipelines and placeholder files.
     BAD_PIPELINE "HC070" Error "a processing pipeline or placeholder file that cannot be read as one"

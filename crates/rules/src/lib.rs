@@ -65,5 +65,6 @@ pub use lint::lint;
 pub use load::{Loaded, load, load_str, load_str_through, load_through};
 pub use pattern::{Pattern, Piece};
 pub use pipeline::{Pipelines, Source};
-pub use rollup::{FieldType, Rollup};
+pub use rollup::{FieldType, Rollup, RollupKind};
 pub use rule::{Level, Logsource, RuleHeader, RuleSet};
+pub use walk::files;
