@@ -135,7 +135,7 @@ fn contradictions() {
 
 #[test]
 fn what_is_missing() {
-    refused(&GOOD.replace("    format: json\n", ""), 7, &["format"]);
+    refused(&GOOD.replace("    format: json\n", ""), 6, &["format"]);
     let _ = run(
         &GOOD.replace("  bootstrap.servers: 127.0.0.1:1\n", "  client.id: x\n"),
         &[],

@@ -204,8 +204,7 @@ fn sigmas_own_regression_events() {
 /// What the placeholders of the public rules may stand for.
 const PLACEHOLDERS: &str = include_str!("../gold/public-rules.placeholders.yml");
 
-/// Everything that SigmaHQ publishes loads, its placeholders filled; but for regular expressions with look-around, which would make
-/// matching take exponential time. Each of those is named.
+/// Everything that SigmaHQ publishes loads, its placeholders filled.
 #[test]
 fn public_rules_load() {
     let Some(rules) = data::sigma_rules() else {
@@ -245,15 +244,6 @@ fn public_rules_load() {
         "{unfilled} placeholders are not filled without a file"
     );
     let (summary, errors) = check(&[Path::new("--placeholders"), &placeholders]);
-    let unexpected: Vec<&String> = errors
-        .iter()
-        .filter(|line| !line.starts_with("error[HC024]"))
-        .collect();
-    assert!(unexpected.is_empty(), "{unexpected:#?}");
-    assert!(errors.len() < 35, "{} errors", errors.len());
-    let loaded = 3_780 - errors.len();
-    assert!(
-        summary.contains(&format!("{loaded} detection(s)")),
-        "{summary}"
-    );
+    assert!(errors.is_empty(), "{errors:#?}");
+    assert!(summary.contains("3780 detection(s)"), "{summary}");
 }
