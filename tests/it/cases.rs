@@ -55,6 +55,11 @@ fn input() {
 }
 
 #[test]
+fn pipelines() {
+    assert_all(&ours("pipeline"), 45);
+}
+
+#[test]
 fn diagnostics() {
     assert_all(&ours("check"), 50);
 }

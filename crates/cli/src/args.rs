@@ -71,12 +71,23 @@ pub(crate) struct ReplayArgs {
     /// Rule files or folders; may be given several times
     #[arg(short, long, required = true, num_args = 1.., value_name = "PATH")]
     pub(crate) rules: Vec<PathBuf>,
-    /// How the events are encoded: json, windows
-    #[arg(short, long, value_name = "FORMAT")]
-    pub(crate) format: String,
+    #[command(flatten)]
+    pub(crate) through: ThroughArgs,
+    /// How the events are encoded: json, windows, access, syslog, auditd
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        required_unless_present = "preset",
+        conflicts_with = "preset"
+    )]
+    pub(crate) format: Option<String>,
     /// What the events are, e.g. product=linux,service=sshd; windows events know more by themselves
-    #[arg(long, default_value = "", value_name = "KEY=VALUE,…")]
-    pub(crate) logsource: String,
+    #[arg(long, value_name = "KEY=VALUE,…", conflicts_with = "preset")]
+    pub(crate) logsource: Option<String>,
+    /// Format, logsource and timestamp in one word
+    #[arg(long, value_name = "NAME", help = crate::presets::help())]
+    pub(crate) preset: Option<String>,
     /// Field that holds the event's time, dots for nesting; default: the format's usual places
     #[arg(long, value_name = "FIELD")]
     pub(crate) timestamp: Option<String>,
@@ -107,6 +118,24 @@ pub(crate) struct ReplayArgs {
     /// Files: plain, gzip or zstd; - is stdin
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+}
+
+/// What rules go through before they are compiled.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ThroughArgs {
+    /// Processing pipeline: a file, or the name of a shipped one (ecs-windows, ocsf, sysmon); may be given several times
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) pipeline: Vec<String>,
+    /// File that says what the %placeholders% of rules stand for; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) placeholders: Vec<PathBuf>,
+}
+
+impl ThroughArgs {
+    /// Whether the command line names none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pipeline.is_empty() && self.placeholders.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -149,6 +178,8 @@ pub(crate) struct CheckArgs {
     /// Explain a code, such as HC012, and check nothing
     #[arg(long, value_name = "CODE", conflicts_with_all = ["rules", "config", "format", "strict", "input"])]
     pub(crate) explain: Option<String>,
+    #[command(flatten)]
+    pub(crate) through: ThroughArgs,
     /// Warnings fail too
     #[arg(long)]
     pub(crate) strict: bool,

@@ -10,12 +10,14 @@ mod kafka_sink;
 mod local;
 mod logging;
 mod preflight;
+mod presets;
 mod profile;
 mod reload;
 mod report;
 mod rulebook;
 mod shipped;
 mod stop;
+mod through;
 mod topology;
 
 use std::io::Write;

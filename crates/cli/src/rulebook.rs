@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use haechi_engine::{CompileError, Limits, Program};
-use haechi_rules::{Code, DetectionRule, Diagnostic, Expr, Loaded, Severity, Span, Surroundings};
+use haechi_rules::{
+    Code, DetectionRule, Diagnostic, Expr, Loaded, Pipelines, Severity, Span, Surroundings,
+};
 
 use crate::diagnostics::{DOUBTFUL_AGGREGATION, UNUSABLE_AGGREGATION, UNUSABLE_DETECTION};
 
@@ -25,9 +27,22 @@ pub(crate) struct Count {
 }
 
 impl Rulebook {
-    /// Loads files and folders. Broken rules become diagnostics, the rest is loaded.
-    pub(crate) fn load(paths: &[PathBuf]) -> Self {
-        Self::from_loaded(haechi_rules::load(paths))
+    /// Loads files and folders through pipelines. Broken rules become diagnostics, the rest is loaded.
+    ///
+    /// # Errors
+    /// When a pipeline is broken: rules that went through half of one would look at the wrong fields, so none is loaded.
+    pub(crate) fn load(paths: &[PathBuf], pipelines: &Pipelines) -> anyhow::Result<Self> {
+        if !pipelines.is_sound() {
+            let book = Self::from_loaded(haechi_rules::load_through(&[], pipelines));
+            let count = book.report(true);
+            anyhow::bail!(
+                "{} error(s) in processing pipelines or placeholder files: no rule was loaded",
+                count.errors
+            );
+        }
+        Ok(Self::from_loaded(haechi_rules::load_through(
+            paths, pipelines,
+        )))
     }
 
     /// Rules that were loaded already.

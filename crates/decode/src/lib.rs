@@ -37,6 +37,7 @@ mod paths;
 mod repair;
 mod spec;
 mod spelling;
+mod text;
 mod time;
 mod walk;
 mod windows;

@@ -51,7 +51,7 @@ codes! {
     BAD_VALUE "HC023" Error "a value that the modifiers of its field cannot take"
     BAD_REGEX "HC024" Error "a regular expression that does not compile; look-around and back-references are not supported, so that matching takes linear time"
     BAD_NETWORK "HC025" Error "not an IP network, such as 10.0.0.0/8 or fe80::/10"
-    PLACEHOLDER "HC026" Error "`expand` needs a processing pipeline that says what the placeholders stand for; there is none yet"
+    PLACEHOLDER "HC026" Error "nothing says what a placeholder stands for; a placeholder file or a processing pipeline does"
     BAD_KEYWORD "HC028" Error "keywords are looked for in the whole event, so they can only be text"
 
     // Conditions.
@@ -71,6 +71,13 @@ codes! {
     // Rollups.
     BAD_FIELD_TYPE "HC050" Error "a field's type is one of string, bigint, double, boolean"
     BAD_ROLLUP_KIND "HC051" Error "a rollup's kind is rows or alert"
+
+    // Processing pipelines and placeholder files.
+    BAD_PIPELINE "HC070" Error "a processing pipeline or placeholder file that cannot be read as one"
+    UNKNOWN_TRANSFORMATION "HC071" Error "a transformation, condition or key that pipelines do not have"
+    QUERY_TRANSFORMATION "HC072" Error "a part of a pipeline that makes queries; here rules are run as they are"
+    REFUSED_BY_PIPELINE "HC073" Error "a pipeline refuses the rule, or leaves nothing of it"
+    BAD_FIELD_MAPPING "HC074" Error "a pipeline gives a field several names where there can be only one"
 
     // Warnings.
     MISSING_ID "HC101" Warning "the rule has no id; one is made from its content and changes with it"

@@ -17,6 +17,8 @@ pub(crate) struct Chain {
     /// The whole item must not match.
     pub(crate) neq: bool,
     pub(crate) cased: bool,
+    /// `%placeholders%` in the values are filled by pipelines.
+    pub(crate) expand: bool,
 }
 
 /// What a value is.
@@ -102,6 +104,7 @@ pub(crate) fn read(names: &[(&str, Span)], report: &mut Report<'_>) -> Option<Ch
         all: false,
         neq: false,
         cased: false,
+        expand: false,
     };
     let mut seen: Vec<&str> = Vec::new();
     for (name, span) in names {
@@ -146,6 +149,7 @@ impl Chain {
             "all" => self.all = true,
             "neq" => self.neq = true,
             "cased" => self.cased = true,
+            "expand" => self.expand = true,
             "re" => self.become_kind(Kind::Regex(Flags::default()), name)?,
             "cidr" => self.become_kind(Kind::Cidr, name)?,
             "exists" => self.become_kind(Kind::Exists, name)?,
@@ -278,7 +282,9 @@ impl Chain {
         let changes_text = self.steps.iter().any(|step| !matches!(step, Step::At(_)));
         match self.kind {
             Kind::Text => Ok(()),
-            Kind::Exists if self.all || self.neq || self.cased || !self.steps.is_empty() => {
+            Kind::Exists
+                if self.all || self.neq || self.cased || self.expand || !self.steps.is_empty() =>
+            {
                 Err(refuse(
                     "`exists` stands alone",
                     "write `|exists: true` or `|exists: false`",
@@ -308,28 +314,18 @@ impl Chain {
 }
 
 fn unknown(name: &str) -> Refusal {
-    match name {
-        "expand" => Refusal {
-            code: &codes::PLACEHOLDER,
-            message: "`expand` fills placeholders from a processing pipeline, and there is none"
-                .to_owned(),
-            help: Some("write the values out, in place of the `%placeholder%`".to_owned()),
-        },
-        _ => {
-            let help = match (name, similar(name, &NAMES)) {
-                ("eq", _) => "equality is what a field without modifiers tests".to_owned(),
-                ("not", _) => "did you mean `neq`?".to_owned(),
-                (_, Some(meant)) => format!("did you mean `{meant}`?"),
-                (_, None) => {
-                    "modifiers are contains, startswith, endswith, all, re, cidr, exists and others"
-                        .to_owned()
-                }
-            };
-            Refusal {
-                code: &codes::UNKNOWN_MODIFIER,
-                message: format!("there is no modifier `{name}`"),
-                help: Some(help),
-            }
+    let help = match (name, similar(name, &NAMES)) {
+        ("eq", _) => "equality is what a field without modifiers tests".to_owned(),
+        ("not", _) => "did you mean `neq`?".to_owned(),
+        (_, Some(meant)) => format!("did you mean `{meant}`?"),
+        (_, None) => {
+            "modifiers are contains, startswith, endswith, all, re, cidr, exists and others"
+                .to_owned()
         }
+    };
+    Refusal {
+        code: &codes::UNKNOWN_MODIFIER,
+        message: format!("there is no modifier `{name}`"),
+        help: Some(help),
     }
 }

@@ -11,6 +11,7 @@ use crate::args::{CheckArgs, CheckFormat};
 use crate::config::Config;
 use crate::diagnostics::{explain, json, sarif};
 use crate::rulebook::Rulebook;
+use crate::through;
 
 /// What the command line or the configuration got wrong, as clap ends too.
 const USAGE: u8 = 2;
@@ -27,7 +28,12 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Some(config) if args.rules.is_empty() => &config.rules,
         _ => &args.rules,
     };
-    let mut book = Rulebook::load(rules);
+    let given = through::read(&args.through, None)?;
+    let pipelines = match &config {
+        Some(config) if args.through.is_empty() => &config.pipelines,
+        _ => &given,
+    };
+    let mut book = Rulebook::load(rules, pipelines)?;
     if let Some(config) = &config {
         book.regex_bytes = config.limits.regex_bytes;
     }

@@ -262,13 +262,18 @@ fn covered(
     if values.len() < 2 || values.len() > MOST_COMPARED {
         return;
     }
-    let field: Arc<str> = name.into();
+    let field: Option<Arc<str>> = Some(name).filter(|name| !name.is_empty()).map(Arc::from);
     let mut claim = |value: &Node<'_>| {
-        let read = match name {
-            "" => value::keyword(value, chain, scratch),
-            _ => value::field(&field, value, chain, scratch),
+        let read = match field {
+            None => value::keyword(value, chain, scratch),
+            Some(_) => value::field(value, chain, scratch),
         };
-        read.map_or(Claim::Opaque, |expr| Claim::of(&expr, logsource))
+        let mut unfilled = Vec::new();
+        let meaning = read.map(|value| value.lower(field.as_ref(), &mut unfilled));
+        // What a placeholder stands for is not known here.
+        meaning
+            .filter(|_| unfilled.is_empty())
+            .map_or(Claim::Opaque, |expr| Claim::of(&expr, logsource))
     };
     let claims: Vec<Claim> = values.iter().map(&mut claim).collect();
     for (n, value) in values.iter().enumerate() {

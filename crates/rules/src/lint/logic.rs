@@ -33,7 +33,12 @@ pub(super) fn check(
     let read = |index: &usize| -> Option<Selection<'_, '_>> {
         let entry = *selections.get(*index)?;
         let meaning = selection::read(&entry.value, &entry.key, &mut scratch)?;
-        let claim = Claim::of(&meaning, logsource);
+        let mut unfilled = Vec::new();
+        let meaning = meaning.lower(&mut unfilled);
+        // What a placeholder stands for is not known here.
+        let claim = meaning
+            .filter(|_| unfilled.is_empty())
+            .map_or(Claim::Opaque, |expr| Claim::of(&expr, logsource));
         Some(Selection { entry, claim })
     };
     let Some(used) = used.iter().map(read).collect::<Option<Vec<_>>>() else {
