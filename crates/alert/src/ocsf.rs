@@ -217,7 +217,7 @@ impl DetectionFinding<'_, (), ()> {
             evidences: List(
                 events
                     .map(move |event| Artifact::of(event, kind, limits.event_bytes))
-                    .chain(finding.row.map(Artifact::of_row)),
+                    .chain(finding.row.into_iter().map(Artifact::of_row)),
             ),
             unmapped: Unmapped {
                 haechi: native(finding, omitted),
