@@ -93,6 +93,12 @@ pub(crate) struct ReplayArgs {
     /// Where records go that cannot be decoded, one JSON object a line; default: the first few are reported on stderr
     #[arg(long, value_name = "FILE")]
     pub(crate) dead_letters: Option<PathBuf>,
+    /// Say on stderr where the time went: by stage, rule and field. Detection takes longer by that
+    #[arg(long)]
+    pub(crate) profile: bool,
+    /// The whole of that as JSON, all rules and fields
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile_json: Option<PathBuf>,
     /// Name that rollups can read FROM, besides logsources
     #[arg(long, default_value = "events", value_name = "NAME")]
     pub(crate) input_name: String,

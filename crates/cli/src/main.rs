@@ -9,6 +9,8 @@ mod kafka_sink;
 mod local;
 mod logging;
 mod preflight;
+mod profile;
+mod reload;
 mod report;
 mod rulebook;
 mod shipped;

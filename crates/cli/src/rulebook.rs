@@ -1,15 +1,18 @@
 //! Rules from the command line or the configuration: loaded, compiled, and whatever is wrong with them shown.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use haechi_engine::{CompileError, Program};
+use haechi_engine::{CompileError, Limits, Program};
 use haechi_rules::{DetectionRule, Diagnostic, Expr, Loaded, Severity, Span};
 
 /// Rules as they were loaded, and what there is to say about them.
 pub(crate) struct Rulebook {
     pub(crate) loaded: Loaded,
+    /// What a regular expression may take to work, in bytes.
+    pub(crate) regex_bytes: usize,
 }
 
 /// A correlation or rollup that is well-formed but cannot run as a stream. The rule language has the other codes.
@@ -29,14 +32,15 @@ pub(crate) struct Count {
 impl Rulebook {
     /// Loads files and folders. Broken rules become diagnostics, the rest is loaded.
     pub(crate) fn load(paths: &[PathBuf]) -> Self {
-        Self {
-            loaded: haechi_rules::load(paths),
-        }
+        Self::from_loaded(haechi_rules::load(paths))
     }
 
     /// Rules that were loaded already.
     pub(crate) fn from_loaded(loaded: Loaded) -> Self {
-        Self { loaded }
+        Self {
+            loaded,
+            regex_bytes: Limits::default().regex_bytes,
+        }
     }
 
     /// Compiles what was loaded. Rules that do not compile become diagnostics and are left out.
@@ -46,7 +50,7 @@ impl Rulebook {
     pub(crate) fn compile(&mut self, inputs: &[Arc<str>]) -> Result<Program, CompileError> {
         let mut rules = self.loaded.rules.clone();
         loop {
-            match Program::compile(rules.clone(), inputs) {
+            match Program::compile(rules.clone(), inputs, self.regex_bytes) {
                 Ok(program) => {
                     self.warn(&program);
                     return Ok(program);
@@ -109,6 +113,18 @@ impl Rulebook {
                     warning.help,
                 )
             }));
+    }
+
+    /// The errors, one text each: the rules that have them were left out.
+    pub(crate) fn faults(&self) -> BTreeSet<String> {
+        let errors = self.loaded.diagnostics.iter();
+        let errors = errors.filter(|diagnostic| diagnostic.severity == Severity::Error);
+        errors
+            .map(|diagnostic| {
+                let (file, message) = (diagnostic.file.display(), &diagnostic.message);
+                format!("{} in {file}: {message}", diagnostic.code)
+            })
+            .collect()
     }
 
     /// Shows diagnostics on stderr: errors always, warnings when asked for.

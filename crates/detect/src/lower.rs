@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     fn lowered(expr: &Expr) -> Result<Tree, CompileErrorReason> {
-        let mut predicates = Predicates::default();
+        let mut predicates = Predicates::new(1 << 20);
         let fields = FxHashMap::from_iter([(Arc::from("f"), 0)]);
         Lowering {
             fields: &fields,

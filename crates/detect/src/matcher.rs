@@ -13,6 +13,7 @@ use crate::needles::Needles;
 use crate::networks::Networks;
 use crate::numbers::Numbers;
 use crate::predicate::{PredicateId, SHORT, ValueTest};
+use crate::profile::Notes;
 use crate::rarity;
 use crate::stamps::Stamps;
 
@@ -74,6 +75,8 @@ pub(crate) struct Work {
     /// One's own copies of the plan's regexes: copies share the program, but not the scratch space, so that
     /// threads do not wait for each other.
     pub(crate) regexes: Vec<Regex>,
+    /// Takes note of what is done, when somebody wants to know.
+    pub(crate) notes: Option<Box<Notes>>,
 }
 
 impl Work {
@@ -84,6 +87,7 @@ impl Work {
             seen: Stamps::new(predicates),
             found: Stamps::new(0),
             regexes,
+            notes: None,
         }
     }
 
@@ -110,6 +114,7 @@ impl Matcher {
             seen,
             found,
             regexes,
+            notes,
         } = work;
         seen.clear();
         fold_into(value, folded);
@@ -117,7 +122,13 @@ impl Matcher {
         let mut visit = |hangings: &[Hanging]| {
             for hanging in hangings {
                 if seen.insert(hanging.predicate)
-                    && self.holds(hanging.check, value, folded, regexes)
+                    && (hanging.check == SURE || {
+                        let check = || self.holds(hanging.check, value, folded, regexes);
+                        match notes {
+                            None => check(),
+                            Some(notes) => notes.check(hanging.predicate, check),
+                        }
+                    })
                 {
                     satisfied.push(hanging.predicate);
                 }
@@ -149,9 +160,6 @@ impl Matcher {
     }
 
     fn holds(&self, check: u32, value: &str, folded: &str, regexes: &[Regex]) -> bool {
-        if check == SURE {
-            return true;
-        }
         match self.checks.get(check as usize) {
             Some(Check::Folded(shape)) => shape.matches(folded),
             Some(Check::Cased(shape)) => shape.matches(value),

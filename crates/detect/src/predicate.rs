@@ -89,8 +89,10 @@ pub(crate) enum RowTest {
 }
 
 /// All distinct predicates, row tests and regexes of a plan in the making.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Predicates {
+    /// What a regex may take to work, in bytes.
+    regex_bytes: usize,
     values: Numbered<(FieldId, ValueTest)>,
     rows: Numbered<RowTest>,
     regex_tests: FxHashMap<String, ValueTest>,
@@ -98,6 +100,17 @@ pub(crate) struct Predicates {
 }
 
 impl Predicates {
+    /// None yet. A regex may take `regex_bytes` to work, in each thread.
+    pub(crate) fn new(regex_bytes: usize) -> Self {
+        Self {
+            regex_bytes,
+            values: Numbered::default(),
+            rows: Numbered::default(),
+            regex_tests: FxHashMap::default(),
+            regexes: Vec::new(),
+        }
+    }
+
     /// The id of a test of the values of `field`.
     pub(crate) fn value(&mut self, field: FieldId, test: ValueTest) -> PredicateId {
         self.values.number((field, test))
@@ -115,6 +128,7 @@ impl Predicates {
         }
         let regex = RegexBuilder::new(pattern)
             .size_limit(REGEX_SIZE_LIMIT)
+            .dfa_size_limit(self.regex_bytes)
             .build()?;
         let test = ValueTest::Regex {
             index: self.regexes.len() as u32,

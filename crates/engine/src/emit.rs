@@ -70,6 +70,11 @@ impl Emitter {
         }
     }
 
+    /// From now on these rules hold.
+    pub fn adopt(&mut self, program: &Arc<Program>) {
+        self.program = Arc::clone(program);
+    }
+
     /// Sends the alerts of a batch; answers how many. Rules that only feed a correlation make none.
     ///
     /// # Errors

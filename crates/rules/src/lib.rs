@@ -62,3 +62,4 @@ pub use load::{Loaded, load, load_str};
 pub use pattern::{Pattern, Piece};
 pub use rollup::{FieldType, Rollup, RollupKind};
 pub use rule::{Level, Logsource, RuleHeader, RuleSet};
+pub use walk::files;

@@ -18,6 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::ReplayArgs;
 use crate::local::{self, LocalRun};
+use crate::profile::{Around, Report};
 use crate::rulebook::Rulebook;
 use crate::{logging, report, stop};
 
@@ -31,7 +32,8 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let input = input(args)?;
     let mut book = Rulebook::load(&args.rules);
-    let program = book.compile(&[Arc::clone(&input.name)])?;
+    let program = Arc::new(book.compile(&[Arc::clone(&input.name)])?);
+    let load = started.elapsed();
     let count = book.report(false);
     anyhow::ensure!(
         !program.rules.detections.is_empty() || !program.rules.rollups.is_empty(),
@@ -53,19 +55,30 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     }
     let mut sink = Sink::new(args)?;
     let bar = Bar::start(log.clone());
+    let profiler = (args.profile || args.profile_json.is_some()).then(Arc::default);
     let run = LocalRun {
-        program,
+        program: Arc::clone(&program),
         inputs: vec![Arc::new(input)],
         log: log.clone(),
         workers,
         schema: args.alerts.into(),
         stop: stop::on_signals()?,
+        profiler: profiler.clone(),
     };
     let summary = run.run(|output| sink.take(output));
     bar.finish();
     let summary = summary?;
+    let writing = Instant::now();
     let written = sink.finish();
     report(args, &summary, count.errors, started);
+    if let Some(profiler) = profiler {
+        let around = Around {
+            load,
+            read: log.progress().reading,
+            write: writing.elapsed(),
+        };
+        show(args, &Report::new(&profiler.profile(), around, &program))?;
+    }
     for failure in log.failures() {
         eprint_line(&format!("error: {failure}"));
     }
@@ -79,6 +92,17 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Tells where the time went, as far as asked.
+fn show(args: &ReplayArgs, report: &Report) -> anyhow::Result<()> {
+    if args.profile {
+        eprint_line("");
+        report.lines().iter().for_each(|line| eprint_line(line));
+    }
+    args.profile_json
+        .as_deref()
+        .map_or(Ok(()), |path| report.write(path))
 }
 
 /// The one input of a replay: all files are of one kind.

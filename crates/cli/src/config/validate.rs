@@ -95,6 +95,9 @@ impl Validator<'_> {
                 .map(|workers| self.positive(workers, "workers"))
                 .transpose()?,
             delivery,
+            max_skew: self.duration(raw.max_skew.as_ref(), Duration::from_secs(3600))?,
+            reload_interval: self
+                .duration(raw.reload_interval.as_ref(), Duration::from_secs(10))?,
             commit_interval: self
                 .duration(raw.commit_interval.as_ref(), Duration::from_millis(200))?,
             kafka,
@@ -304,6 +307,8 @@ impl Validator<'_> {
                     self.positive(depth, "max_depth")
                 })?,
             evidence_bytes: self.bytes(raw.evidence_bytes.as_ref(), default.evidence_bytes)?,
+            cache_bytes: self.bytes(raw.cache_bytes.as_ref(), default.cache_bytes)?,
+            regex_bytes: self.bytes(raw.regex_bytes.as_ref(), default.regex_bytes)?,
         })
     }
 

@@ -21,6 +21,7 @@ use super::rows::rows;
 use super::section::partial_batch;
 use super::windows::too_late;
 use crate::WindowError;
+use crate::frame::Fingerprint;
 use crate::outcome::{Late, RollupRow};
 
 /// Partials are merged when there are twice as many as sessions, and this many more.
@@ -67,6 +68,16 @@ impl Sessions {
             stored: 0,
             open: 0,
         }
+    }
+
+    /// See [`super::RollupWindows::fingerprint`].
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.plan.fingerprint
+    }
+
+    /// See [`super::RollupWindows::adopt`].
+    pub(super) fn adopt(self, rule: usize) -> Self {
+        Self { rule, ..self }
     }
 
     pub(super) fn size(&self) -> usize {

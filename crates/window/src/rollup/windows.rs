@@ -16,6 +16,7 @@ use super::section::partial_batch;
 use super::sessions::Sessions;
 use super::window::Window;
 use crate::WindowError;
+use crate::frame::Fingerprint;
 use crate::outcome::{Late, LateKind, RollupRow};
 
 /// The windows of one rollup in one exchange partition.
@@ -36,6 +37,22 @@ impl RollupWindows {
                 rule,
                 windows: BTreeMap::new(),
             }),
+        }
+    }
+
+    /// What it aggregates, and how.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Self::Fixed(windows) => windows.plan.fingerprint,
+            Self::Sessions(sessions) => sessions.fingerprint(),
+        }
+    }
+
+    /// The same rollup at another place of the plan.
+    pub(crate) fn adopt(self, rule: usize) -> Self {
+        match self {
+            Self::Fixed(windows) => Self::Fixed(FixedWindows { rule, ..windows }),
+            Self::Sessions(sessions) => Self::Sessions(sessions.adopt(rule)),
         }
     }
 
