@@ -9,6 +9,7 @@ mod datum;
 mod distinct;
 mod function;
 mod moments;
+mod names;
 mod ordered;
 mod quantile;
 mod varint;
@@ -25,7 +26,8 @@ use datafusion_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 
-pub(super) use function::{NAMES, Named, follows_order, plan};
+pub(super) use function::plan;
+pub(super) use names::{NAMES, Named, follows_order};
 
 use function::Function;
 
