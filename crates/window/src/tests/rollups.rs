@@ -291,6 +291,29 @@ fn sessions_are_merged_as_they_come() {
     assert!((total - 1200.0).abs() < 1e-6);
 }
 
+/// A state that has to be cut over several records is still one session's.
+#[test]
+fn a_session_above_the_record_limit_is_one_session() {
+    let sql = "SELECT count(*) AS n, count(DISTINCT user) AS users, array_agg(user) AS list FROM logs \
+               GROUP BY session(interval '10 seconds')";
+    let plan = plan(&rule_set(0, Vec::new(), vec![rollup(sql, &[])]));
+    let event = |n: i64| Event::at(n / 3 * SECOND).with("user", &format!("user-{n:04}"));
+    let setup = Setup {
+        batches: vec![100],
+        record_limit: 600,
+        ..Setup::default()
+    };
+    let outcomes = run(&plan, &setup, &number((0..300).map(event).collect()));
+    let [row] = rows_of(&outcomes)[..] else {
+        panic!("{outcomes:?}");
+    };
+    assert_eq!((row.start_ns, row.end_ns), (0, 109 * SECOND));
+    let list: Vec<String> = (0..300).map(|n| format!("user-{n:04}")).collect();
+    let expected = [json!(300), json!(300), json!(list)];
+    let columns: Vec<&Value> = row.columns.iter().map(|(_, value)| value).collect();
+    assert_eq!(columns, expected.iter().collect::<Vec<_>>());
+}
+
 fn exchanged(plan: &Arc<Plan>, events: &[Event], per_commit: usize) -> usize {
     let setup = Setup {
         exchange: 2,
