@@ -36,7 +36,7 @@ test: ## every test, on a Kafka of its own (or on HAECHI_KAFKA=host:port)
 bench: ## the pipeline's rate beside a bare consumer of the same topic
 	@dev/setup
 	cargo build --release --bin haechi
-	dev/with-kafka bench cargo bench --workspace
+	dev/with-kafka bench cargo bench -p haechi-benches
 
 .PHONY: lint
 lint: ## formatting, clippy, docs, dependencies: what CI checks before the tests

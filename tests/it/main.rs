@@ -20,3 +20,4 @@ mod kafka;
 mod real_data;
 mod replay;
 mod replay_input;
+mod rollups_batch;

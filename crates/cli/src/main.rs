@@ -10,6 +10,7 @@ mod local;
 mod logging;
 mod preflight;
 mod profile;
+mod reload;
 mod report;
 mod rulebook;
 mod shipped;

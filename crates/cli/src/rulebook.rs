@@ -1,5 +1,6 @@
 //! Rules from the command line or the configuration: loaded, compiled, and whatever is wrong with them shown.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -112,6 +113,18 @@ impl Rulebook {
                     warning.help,
                 )
             }));
+    }
+
+    /// The errors, one text each: the rules that have them were left out.
+    pub(crate) fn faults(&self) -> BTreeSet<String> {
+        let errors = self.loaded.diagnostics.iter();
+        let errors = errors.filter(|diagnostic| diagnostic.severity == Severity::Error);
+        errors
+            .map(|diagnostic| {
+                let (file, message) = (diagnostic.file.display(), &diagnostic.message);
+                format!("{} in {file}: {message}", diagnostic.code)
+            })
+            .collect()
     }
 
     /// Shows diagnostics on stderr: errors always, warnings when asked for.

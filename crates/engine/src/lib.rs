@@ -10,7 +10,9 @@
 //! | [`stage2`] | per exchange partition: the merger, rebuilt by replay, silent until it has caught up |
 //! | [`emit`] | hits and outcomes as messages on output topics |
 //! | [`program`] | the rules, compiled once and shared by all workers |
+//! | [`release`] | which rules are in force, and how a new set takes over |
 //! | [`settings`] | what a run needs to know, already validated |
+//! | [`skew`] | holding back partitions that are far ahead of the others in event time |
 //! | [`supervisor`] | starts workers, restarts them when they were fenced or panicked, stops them |
 //! | [`profile`] | where the time of a run goes, when somebody wants to know |
 //! | [`metrics`] | what ops see: names are a contract, `docs/metrics.md` |
@@ -23,7 +25,9 @@ pub mod health;
 pub mod metrics;
 pub mod profile;
 pub mod program;
+pub mod release;
 pub mod settings;
+pub mod skew;
 pub mod stage1;
 pub mod stage2;
 pub mod supervisor;
@@ -34,6 +38,7 @@ pub use health::Health;
 pub use metrics::{Metrics, Summary};
 pub use profile::{Profile, Profiler};
 pub use program::{CompileError, Program};
+pub use release::{Release, Releases};
 pub use settings::{Input, Limits, Outputs, Run, Settings, TopicFilter};
 pub use supervisor::{RunError, Supervisor};
 pub use worker::Worker;

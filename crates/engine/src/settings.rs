@@ -114,6 +114,8 @@ pub struct Settings {
     pub commit_interval: Duration,
     /// How often a worker repeats the watermarks of its partitions when nothing else is to be said.
     pub heartbeat: Duration,
+    /// How far a source partition may be ahead of the slowest in event time before it has to wait; windows only.
+    pub max_skew: Duration,
     /// Bounds on single records.
     pub limits: Limits,
     /// When the run ends.

@@ -18,7 +18,7 @@ use haechi_window::{
 
 use crate::program::Program;
 use crate::settings::{Input, Settings};
-use crate::worker::Shared;
+use crate::skew::Standing;
 
 /// A stage found something that reading the same records again will not mend.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +64,8 @@ pub struct Stage1 {
     pipelines: BTreeMap<usize, Pipeline>,
     partitions: BTreeMap<TopicPartition, SourcePartition>,
     topology: Topology,
+    /// The topology is that of the last assignment.
+    knows_topology: bool,
 }
 
 /// Decoder and detector of one input. They belong together: class ids are the decoder's.
@@ -79,6 +81,8 @@ struct SourcePartition {
     start: Start,
     position: Option<i64>,
     committed: Option<i64>,
+    /// Its owner's epoch was committed, with its offset.
+    anchored: bool,
     spoken: Option<SourceProgress>,
     /// Records came since its watermark was last announced.
     moved: bool,
@@ -98,17 +102,34 @@ impl std::ops::Deref for DecodedBatch {
 }
 
 impl Stage1 {
-    /// Owning nothing yet.
+    /// Owning nothing yet. When `profiled`, detection says what its time goes into.
     #[must_use]
-    pub fn new(shared: &Shared) -> Self {
+    pub fn new(program: &Arc<Program>, settings: &Arc<Settings>, profiled: bool) -> Self {
         Self {
-            program: Arc::clone(&shared.program),
-            settings: Arc::clone(&shared.settings),
-            profiled: shared.profiler.is_some(),
+            program: Arc::clone(program),
+            settings: Arc::clone(settings),
+            profiled,
             pipelines: BTreeMap::new(),
             partitions: BTreeMap::new(),
             topology: Topology::default(),
+            knows_topology: false,
         }
+    }
+
+    /// From now on these rules hold. Partitions, and how far event time has come in them, stay as they are.
+    pub fn adopt(&mut self, program: &Arc<Program>) {
+        self.program = Arc::clone(program);
+        self.pipelines.clear();
+        for partition in self.partitions.values_mut() {
+            partition.spoken = None;
+        }
+    }
+
+    /// How far each partition has been read.
+    pub fn positions(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
+        let partitions = self.partitions.iter();
+        partitions
+            .filter_map(|(at, partition)| Some((at, partition.position.or(partition.committed)?)))
     }
 
     /// Takes a partition over; answers where to begin reading.
@@ -144,6 +165,7 @@ impl Stage1 {
                 .committed
                 .as_ref()
                 .map(|committed| committed.offset),
+            anchored: false,
             spoken: None,
             moved: false,
         };
@@ -159,6 +181,25 @@ impl Stage1 {
     /// All source topics and their partition counts, as the log knows them now.
     pub fn set_topology(&mut self, topology: Topology) {
         self.topology = topology;
+        self.knows_topology = true;
+    }
+
+    /// The assignment has changed, perhaps because the topics have: what they are now is still to be asked.
+    pub fn doubt_topology(&mut self) {
+        self.knows_topology = false;
+    }
+
+    /// Whether the topology is that of the last assignment.
+    #[must_use]
+    pub fn knows_topology(&self) -> bool {
+        self.knows_topology
+    }
+
+    /// Nobody has looked at the partitions for a while: they were not silent, as far as anyone knows.
+    pub fn overlooked(&mut self, now_ns: i64) {
+        for partition in self.partitions.values_mut() {
+            partition.clock.overlooked(now_ns);
+        }
     }
 
     /// Bytes to a record batch with the fields that the rules want. Records of a partition that is not owned
@@ -256,7 +297,8 @@ impl Stage1 {
     /// in a bounded run that is the end of it.
     pub fn caught_up(&mut self, at: &TopicPartition, offset: i64, bounded: bool, now_ns: i64) {
         if let Some(partition) = self.partitions.get_mut(at) {
-            partition.position = partition.position.map(|position| position.max(offset));
+            let position = partition.position.unwrap_or(offset);
+            partition.position = Some(position.max(offset));
             partition.clock.caught_up(now_ns);
             if bounded {
                 partition.clock.end();
@@ -266,53 +308,78 @@ impl Stage1 {
 
     /// What there is to say about event time. It is announced to all when a partition has moved, changed its state or
     /// not spoken since it was taken over, or when the heartbeat is due.
+    ///
+    /// A partition speaks only once it has an offset to commit along with its words. Otherwise its epoch would not last:
+    /// the next owner, whose clock may be behind, would speak with a lower one and never be heard.
     pub fn progress(&mut self, now_ns: i64, heartbeat: bool) -> Progress {
-        let mut announce = heartbeat && !self.partitions.is_empty();
+        let mut announce = heartbeat && self.can_speak();
         let mut sources = Vec::with_capacity(self.partitions.len());
-        for partition in self.partitions.values_mut() {
+        let speaking = |partition: &&mut SourcePartition| partition.offset().is_some();
+        for partition in self.partitions.values_mut().filter(speaking) {
             let progress = partition.clock.progress(now_ns);
             announce |= partition.moved || !partition.has_said(&progress);
             sources.push(progress);
         }
         if announce {
-            for (partition, progress) in self.partitions.values_mut().zip(&sources) {
+            let speaking = self.partitions.values_mut().filter(speaking);
+            for (partition, progress) in speaking.zip(&sources) {
                 partition.spoken = Some(progress.clone());
                 partition.moved = false;
             }
         }
         Progress {
-            roster: self.topology.topics.clone(),
+            // No roster says nothing; a stale one would take partitions away that others have announced.
+            roster: if self.knows_topology {
+                self.topology.topics.clone()
+            } else {
+                Vec::new()
+            },
             sources,
             announce,
         }
     }
 
-    /// Whether a partition has something to say that cannot wait for the heartbeat.
+    /// Whether some partition can speak.
     #[must_use]
-    pub fn has_news(&self) -> bool {
-        self.program.aggregates()
-            && self.partitions.values().any(|partition| {
-                partition
-                    .spoken
-                    .as_ref()
-                    .is_none_or(|spoken| spoken.state != partition.clock.state())
-            })
+    pub fn can_speak(&self) -> bool {
+        let mut partitions = self.partitions.values();
+        partitions.any(|partition| partition.offset().is_some())
     }
 
-    /// How far each partition has been read and, as metadata, how far event time has come in it.
-    pub fn offsets(&self) -> impl Iterator<Item = (TopicPartition, i64, String)> + '_ {
-        self.partitions.iter().filter_map(|(at, partition)| {
-            let position = partition
-                .position
-                .filter(|&position| partition.committed != Some(position))?;
-            Some((at.clone(), position, partition.clock.metadata()))
+    /// Whether a partition has something to say or to commit that cannot wait for the heartbeat.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        let aggregates = self.program.aggregates();
+        self.partitions.values().any(|partition| {
+            let said = |spoken: &SourceProgress| spoken.state == partition.clock.state();
+            let silent = aggregates && !partition.spoken.as_ref().is_some_and(said);
+            partition.offset().is_some() && (!partition.anchored || silent)
         })
+    }
+
+    /// How far each partition has been read and, as metadata, how far event time has come in it: of those that were read
+    /// further, and of those that were just taken over.
+    pub fn offsets(&self) -> impl Iterator<Item = (TopicPartition, i64, String)> + '_ {
+        let changed = |(_, partition): &(&TopicPartition, &SourcePartition)| {
+            !partition.anchored || partition.offset() != partition.committed
+        };
+        let changed = self.partitions.iter().filter(changed);
+        changed.filter_map(|(at, partition)| partition.to_commit(at))
+    }
+
+    /// Some partition's offset, changed or not. Committed along with what is said, it has the group check that whoever says
+    /// it is still a member: nobody shall speak for partitions that are others' now.
+    #[must_use]
+    pub fn credential(&self) -> Option<(TopicPartition, i64, String)> {
+        let mut partitions = self.partitions.iter();
+        partitions.find_map(|(at, partition)| partition.to_commit(at))
     }
 
     /// The offsets of [`Self::offsets`] are now committed.
     pub fn committed(&mut self) {
         for partition in self.partitions.values_mut() {
-            partition.committed = partition.position.or(partition.committed);
+            partition.committed = partition.offset();
+            partition.anchored |= partition.committed.is_some();
             partition.clock.committed();
         }
     }
@@ -344,6 +411,16 @@ impl Stage1 {
         })
     }
 
+    /// Whether there are partitions and nothing more comes of any of them (bounded runs).
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let mut states = self
+            .partitions
+            .values()
+            .map(|partition| partition.clock.state());
+        !self.partitions.is_empty() && states.all(|state| state == SourceState::Ended)
+    }
+
     /// Event time of each partition, nanoseconds; those not yet known are left out.
     pub fn watermarks(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
         self.partitions
@@ -351,10 +428,56 @@ impl Stage1 {
             .filter_map(|(at, partition)| Some((at, partition.clock.watermark_ns()?)))
     }
 
+    /// How far event time has come in each partition.
+    #[must_use]
+    pub fn standings(&self) -> BTreeMap<TopicPartition, Standing> {
+        let standing = |partition: &SourcePartition| match partition.clock.state() {
+            SourceState::Active => partition
+                .clock
+                .watermark_ns()
+                .map_or(Standing::Unknown, Standing::At),
+            SourceState::Idle => Standing::Idle,
+            SourceState::Ended => Standing::Ended,
+        };
+        let partitions = self.partitions.iter();
+        partitions
+            .map(|(at, partition)| (at.clone(), standing(partition)))
+            .collect()
+    }
+
+    /// These partitions are not read for now.
+    pub fn hold(&mut self, partitions: &[TopicPartition]) {
+        for at in partitions {
+            if let Some(partition) = self.partitions.get_mut(at) {
+                partition.clock.hold();
+            }
+        }
+    }
+
+    /// These partitions are read again.
+    pub fn release(&mut self, partitions: &[TopicPartition], now_ns: i64) {
+        for at in partitions {
+            if let Some(partition) = self.partitions.get_mut(at) {
+                partition.clock.release(now_ns);
+            }
+        }
+    }
+
     /// How many partitions are owned.
     #[must_use]
     pub fn len(&self) -> usize {
         self.partitions.len()
+    }
+
+    /// How many source partitions the group shares out, as the log knew them at the last assignment.
+    #[must_use]
+    pub fn shared_out(&self) -> usize {
+        let counts = self
+            .topology
+            .topics
+            .iter()
+            .map(|(_, partitions)| *partitions);
+        counts.filter_map(|count| usize::try_from(count).ok()).sum()
     }
 
     /// Whether none is owned.
@@ -383,6 +506,15 @@ impl Stage1 {
 }
 
 impl SourcePartition {
+    /// The next offset to read, if it is known.
+    fn offset(&self) -> Option<i64> {
+        self.position.or(self.committed)
+    }
+
+    fn to_commit(&self, at: &TopicPartition) -> Option<(TopicPartition, i64, String)> {
+        Some((at.clone(), self.offset()?, self.clock.metadata()))
+    }
+
     /// Whether what is to be said was said already. An idle partition's time passes by itself: that can wait.
     fn has_said(&self, progress: &SourceProgress) -> bool {
         self.spoken.as_ref().is_some_and(|spoken| {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use haechi_log::{Assignment, Start, TopicPartition};
+use haechi_log::{Assignment, LogError, Start, TopicPartition};
 use haechi_window::{FrameError, Merger, Outcome, Plan};
 
 use crate::stage1::StageError;
@@ -24,8 +24,6 @@ struct ExchangePartition {
     /// Records before this offset have been answered for: they only rebuild the state.
     committed: i64,
     position: i64,
-    /// The partition has been read to the end it had.
-    caught_up: bool,
     /// When the replay began; taken when it is over.
     replaying_since: Option<Instant>,
 }
@@ -37,13 +35,12 @@ impl ExchangePartition {
             merger: Merger::new(Arc::clone(plan), partition),
             committed,
             position: 0,
-            caught_up: false,
             replaying_since: Some(now),
         }
     }
 
     fn is_restored(&self) -> bool {
-        self.caught_up || self.position >= self.committed
+        self.position >= self.committed
     }
 }
 
@@ -64,6 +61,21 @@ impl Stage2 {
             plan,
             partitions: BTreeMap::new(),
         }
+    }
+
+    /// From now on these rules hold. Rules that mean what they meant keep their windows, new ones begin with what comes; answers how
+    /// many kept them.
+    pub fn adopt(&mut self, plan: &Arc<Plan>) -> usize {
+        self.plan = Arc::clone(plan);
+        let partitions = self.partitions.values_mut();
+        let kept = partitions.map(|partition| partition.merger.adopt(plan));
+        kept.max().unwrap_or(0)
+    }
+
+    /// How far each partition has been read.
+    pub fn positions(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
+        let partitions = self.partitions.iter();
+        partitions.map(|(at, partition)| (at, partition.position))
     }
 
     /// Takes a partition over; answers where to begin reading.
@@ -124,11 +136,21 @@ impl Stage2 {
     }
 
     /// The partition has been read to its end, `offset`: past the last record there may be transaction markers.
-    pub fn caught_up(&mut self, at: &TopicPartition, offset: i64) {
-        if let Some(partition) = self.partitions.get_mut(at) {
-            partition.caught_up = true;
-            partition.position = partition.position.max(offset);
+    ///
+    /// # Errors
+    /// When it ends before what was committed: it was cut short or created anew, and its windows cannot be restored.
+    pub fn caught_up(&mut self, at: &TopicPartition, offset: i64) -> Result<(), LogError> {
+        let Some(partition) = self.partitions.get_mut(at) else {
+            return Ok(());
+        };
+        if offset < partition.committed {
+            return Err(LogError::retriable(format!(
+                "exchange partition {at} ends at offset {offset}, but {} was committed: it was cut short or created anew, and its windows cannot be restored; if that was meant, go on under another `app`",
+                partition.committed
+            )));
         }
+        partition.position = partition.position.max(offset);
+        Ok(())
     }
 
     /// How far each partition has been read, where that is further than what is committed.
@@ -181,9 +203,8 @@ impl Stage2 {
     /// Whether every source of every partition has ended (bounded runs).
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.partitions
-            .values()
-            .all(|partition| partition.merger.is_finished())
+        let mut partitions = self.partitions.values();
+        self.plan.is_empty() || partitions.all(|partition| partition.merger.is_finished())
     }
 
     /// Event time of each partition, nanoseconds; those not yet known are left out.

@@ -71,6 +71,7 @@ codes! {
 
     // Rollups.
     BAD_FIELD_TYPE "HC050" Error "a field's type is one of string, bigint, double, boolean"
+    BAD_ROLLUP_KIND "HC051" Error "a rollup's kind is rows or alert"
 
     // Warnings.
     MISSING_ID "HC101" Warning "the rule has no id; one is made from its content and changes with it"

@@ -60,5 +60,6 @@ pub use diagnostic::{Diagnostic, Severity, Span};
 pub use lint::lint;
 pub use load::{Loaded, load, load_str};
 pub use pattern::{Pattern, Piece};
-pub use rollup::{FieldType, Rollup};
+pub use rollup::{FieldType, Rollup, RollupKind};
 pub use rule::{Level, Logsource, RuleHeader, RuleSet};
+pub use walk::files;

@@ -7,6 +7,7 @@ mod delivery;
 mod generated;
 mod observed;
 mod real_events;
+mod reload;
 mod time;
 mod topics;
 

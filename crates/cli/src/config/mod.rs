@@ -17,7 +17,7 @@ use haechi_engine::{Input, Limits, Outputs};
 use haechi_log::Delivery;
 
 /// A configuration file, validated.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// Prefix of the consumer group, the exchange topic and the transactional ids.
     pub(crate) app: String,
@@ -27,6 +27,10 @@ pub(crate) struct Config {
     pub(crate) workers: Option<usize>,
     pub(crate) delivery: Delivery,
     pub(crate) commit_interval: Duration,
+    /// How far a partition may be ahead of the slowest in event time.
+    pub(crate) max_skew: Duration,
+    /// How often rule files are looked at; zero: only when asked to.
+    pub(crate) reload_interval: Duration,
     /// librdkafka properties, secrets resolved.
     pub(crate) kafka: BTreeMap<String, String>,
     pub(crate) inputs: Vec<Arc<Input>>,

@@ -13,6 +13,8 @@ pub(super) struct Config {
     pub(super) workers: Option<Spanned<usize>>,
     pub(super) delivery: Option<Spanned<String>>,
     pub(super) commit_interval: Option<Spanned<String>>,
+    pub(super) max_skew: Option<Spanned<String>>,
+    pub(super) reload_interval: Option<Spanned<String>>,
     pub(super) kafka: BTreeMap<String, Spanned<Scalar>>,
     pub(super) inputs: Spanned<Vec<Input>>,
     pub(super) rules: Spanned<Vec<Spanned<String>>>,

@@ -95,6 +95,9 @@ impl Validator<'_> {
                 .map(|workers| self.positive(workers, "workers"))
                 .transpose()?,
             delivery,
+            max_skew: self.duration(raw.max_skew.as_ref(), Duration::from_secs(3600))?,
+            reload_interval: self
+                .duration(raw.reload_interval.as_ref(), Duration::from_secs(10))?,
             commit_interval: self
                 .duration(raw.commit_interval.as_ref(), Duration::from_millis(200))?,
             kafka,
