@@ -16,6 +16,7 @@ use crate::predicate::{PredicateId, SHORT, ValueTest};
 use crate::profile::Notes;
 use crate::rarity;
 use crate::stamps::Stamps;
+use crate::times::Times;
 
 /// Decides all predicates of a field.
 ///
@@ -43,6 +44,7 @@ pub(crate) struct Matcher {
     checks: Vec<Check>,
     numbers: Numbers,
     networks: Networks,
+    times: Times,
 }
 
 /// A predicate that hangs on a literal.
@@ -163,6 +165,10 @@ impl Matcher {
             self.networks
                 .each(value, |predicate| satisfied.push(predicate));
         }
+        if !self.times.is_empty() {
+            self.times
+                .each(value, |predicate| satisfied.push(predicate));
+        }
     }
 
     fn holds(&self, check: u32, value: &str, folded: &str, regexes: &[Regex]) -> bool {
@@ -217,6 +223,12 @@ struct Draft {
     checks: Vec<Check>,
     numbers: Vec<(haechi_rules::CompareOp, f64, PredicateId)>,
     networks: Vec<(std::net::IpAddr, u8, PredicateId)>,
+    times: Vec<(
+        haechi_rules::TimePart,
+        haechi_rules::CompareOp,
+        f64,
+        PredicateId,
+    )>,
 }
 
 impl Draft {
@@ -234,6 +246,10 @@ impl Draft {
             }
             ValueTest::Compare(op, bits) => {
                 self.numbers.push((*op, f64::from_bits(*bits), predicate))
+            }
+            ValueTest::TimePart(part, op, bits) => {
+                self.times
+                    .push((*part, *op, f64::from_bits(*bits), predicate));
             }
             ValueTest::Cidr(address, length) => self.networks.push((*address, *length, predicate)),
         }
@@ -309,7 +325,8 @@ impl Draft {
         let any_length = !self.always.is_empty()
             || !self.unanchored.is_empty()
             || !self.numbers.is_empty()
-            || !self.networks.is_empty();
+            || !self.networks.is_empty()
+            || !self.times.is_empty();
         let texts = self
             .prefixes
             .keys()
@@ -339,6 +356,7 @@ impl Draft {
             checks: self.checks,
             numbers: Numbers::new(self.numbers),
             networks: Networks::new(self.networks),
+            times: Times::new(self.times),
         }
     }
 }
