@@ -96,6 +96,7 @@ fn varied(rule: &str, copy: usize) -> String {
         let rest = line.trim_start();
         let line = if let Some(id) = line.strip_prefix("id: ") {
             // A UUID stays one, and no two copies have the same.
+            let (id, _comment) = id.split_once('#').unwrap_or((id, ""));
             let id = id.trim().trim_matches(['"', '\'']);
             let (rest, last) = id.split_at(id.len() - 1);
             let last = u32::from_str_radix(last, 16).expect("ids are UUIDs");
