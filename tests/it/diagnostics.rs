@@ -10,8 +10,9 @@ use haechi_tests::{repository, scratch};
 use serde_json::Value;
 
 /// Codes that no rule can show: they are about the disk, about sizes, or about the machine.
-const WITHOUT_EXAMPLE: [&str; 7] = [
-    "HC001", "HC002", "HC005", "HC007", "HC061", "HC134", "HC160",
+const WITHOUT_EXAMPLE: [&str; 12] = [
+    "HC001", "HC002", "HC005", "HC007", "HC061", "HC070", "HC071", "HC072", "HC073", "HC074",
+    "HC134", "HC160",
 ];
 
 const CONFIG: &str = "app: a\nkafka: {bootstrap.servers: 'localhost:9092'}\nrules: [rules.yml]\ninputs: [{name: in, topics: [t], format: json, logsource: {product: linux}}]\n";

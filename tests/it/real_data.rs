@@ -83,6 +83,7 @@ fn is_of_kind(event: &Value, kind: &str) -> bool {
         "4688" => event["EventID"] == 4688 && has("NewProcessName") && !has("Image"),
         "winlogbeat" => has("event_data") && has("log_name") && !has("Channel"),
         "source-name" => has("SourceName") && has("Channel") && !has("Provider_Name"),
+        "dns-server" => event["Event"]["System"]["Channel"] == "DNS Server",
         "4688-fieldref" => {
             let (system, data) = (&event["Event"]["System"], &event["Event"]["EventData"]);
             system["EventID"] == 4688

@@ -83,6 +83,11 @@ impl Pipelines {
             .all(|found| found.severity == Severity::Warning)
     }
 
+    /// Whether there are transformations: they may change the logsources and fields of rules.
+    pub fn transform(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
     /// What is wrong with them.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics

@@ -76,8 +76,8 @@ impl Sessions {
     }
 
     /// See [`super::RollupWindows::adopt`].
-    pub(super) fn adopt(self, rule: usize) -> Self {
-        Self { rule, ..self }
+    pub(super) fn adopt(self, plan: Arc<RollupPlan>, rule: usize) -> Self {
+        Self { plan, rule, ..self }
     }
 
     pub(super) fn size(&self) -> usize {
