@@ -36,7 +36,15 @@ test: ## every test, on a Kafka of its own (or on HAECHI_KAFKA=host:port)
 bench: ## the pipeline's rate beside a bare consumer of the same topic
 	@dev/setup
 	cargo build --release --bin haechi
-	dev/with-kafka bench cargo bench -p haechi-benches
+	dev/with-kafka bench cargo bench -p haechi-benches --bench pipeline
+
+.PHONY: bench-detect
+bench-detect: ## what detection costs beside parsing, other numbers of rules, and rsigma-eval
+	@dev/setup rust build
+	cargo build --release --bin haechi
+	cargo build --release --locked --manifest-path benches/peer/Cargo.toml --target-dir target/peer
+	HAECHI_BIN=$(CURDIR)/target/release/haechi HAECHI_BENCH_PEER=$(CURDIR)/target/peer/release/haechi-bench-peer \
+	  cargo bench -p haechi-benches --bench detect
 
 .PHONY: lint
 lint: ## formatting, clippy, docs, dependencies: what CI checks before the tests

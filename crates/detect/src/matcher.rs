@@ -26,6 +26,8 @@ use crate::times::Times;
 pub(crate) struct Matcher {
     /// Bytes of the shortest folded value that satisfies anything.
     shortest: usize,
+    /// Something may be satisfied without a literal within the value.
+    needs_whole_values: bool,
     /// Hold for every text.
     always: Vec<PredicateId>,
     exact: FxHashMap<Box<str>, u32>,
@@ -70,6 +72,8 @@ enum Check {
 #[derive(Debug)]
 pub(crate) struct Work {
     folded: String,
+    /// Folded bytes that are no text by themselves.
+    folded_bytes: Vec<u8>,
     /// Predicates decided for the value.
     seen: Stamps,
     /// Literals found in the value.
@@ -86,6 +90,7 @@ impl Work {
     pub(crate) fn new(predicates: usize, regexes: Vec<Regex>) -> Self {
         Self {
             folded: String::new(),
+            folded_bytes: Vec::new(),
             seen: Stamps::new(predicates),
             found: Stamps::new(0),
             regexes,
@@ -117,6 +122,7 @@ impl Matcher {
             found,
             regexes,
             notes,
+            ..
         } = work;
         seen.clear();
         fold_into(value, folded);
@@ -174,6 +180,22 @@ impl Matcher {
                 .is_some_and(|regex| regex.is_match(value)),
             None => false,
         }
+    }
+
+    /// Whether a value that stands somewhere in `bytes` may satisfy anything; `false` is sure. Looking once through what holds many
+    /// short values is cheaper than looking through each.
+    pub(crate) fn may_hold(&self, bytes: &[u8], work: &mut Work) -> bool {
+        // Other letters than those of ASCII fold to other lengths, and what lies between values need not be text.
+        if self.needs_whole_values || !bytes.is_ascii() {
+            return true;
+        }
+        work.folded_bytes.clear();
+        work.folded_bytes.extend_from_slice(bytes);
+        work.folded_bytes.make_ascii_lowercase();
+        let mut found = false;
+        self.within
+            .each_within(&work.folded_bytes, &mut work.found, |_| found = true);
+        found
     }
 
     /// Whether a value of this many bytes is too short to satisfy anything.
@@ -280,6 +302,8 @@ impl Draft {
     fn finish(self) -> Matcher {
         let mut hangings = Lists::default();
         let lengths: Vec<usize> = self.exact.keys().map(String::len).collect();
+        let anchored =
+            !self.exact.is_empty() || !self.prefixes.is_empty() || !self.suffixes.is_empty();
         let exact = self
             .exact
             .into_iter()
@@ -318,6 +342,7 @@ impl Draft {
         };
         Matcher {
             shortest,
+            needs_whole_values: any_length || anchored,
             always: self.always,
             exact,
             prefixes: Affixes::from_sorted(self.prefixes.keys().map(String::as_bytes)),
