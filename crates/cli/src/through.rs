@@ -27,11 +27,66 @@ pub(crate) fn read(args: &ThroughArgs, more: Option<&str>) -> anyhow::Result<Pip
     Ok(Pipelines::read(&pipelines, &placeholders))
 }
 
+/// The pipelines and placeholder files of a configuration. They change as rules do.
+#[derive(Debug, Clone)]
+pub(crate) struct Through {
+    pipelines: Vec<Source>,
+    placeholders: Vec<Source>,
+}
+
+impl Through {
+    pub(crate) fn new(pipelines: Vec<Source>, placeholders: Vec<Source>) -> Self {
+        Self {
+            pipelines,
+            placeholders,
+        }
+    }
+
+    /// What rules are loaded through.
+    pub(crate) fn pipelines(&self) -> Pipelines {
+        Pipelines::read(&self.pipelines, &self.placeholders)
+    }
+
+    /// The files; shipped pipelines have none.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let sources = self.pipelines.iter().chain(&self.placeholders);
+        sources
+            .map(|source| &*source.file)
+            .filter(|file| !is_shipped(file))
+    }
+
+    /// As the files are now.
+    pub(crate) fn reread(&self) -> anyhow::Result<Self> {
+        let again = |sources: &[Source]| {
+            let again = sources.iter().map(|source| {
+                if is_shipped(&source.file) {
+                    return Ok(source.clone());
+                }
+                file(&source.file)
+                    .with_context(|| format!("{} cannot be read", source.file.display()))
+            });
+            again.collect::<anyhow::Result<Vec<_>>>()
+        };
+        Ok(Self {
+            pipelines: again(&self.pipelines)?,
+            placeholders: again(&self.placeholders)?,
+        })
+    }
+}
+
+/// Marks the name of a pipeline that is no file.
+const SHIPPED: &str = " (shipped)";
+
+fn is_shipped(file: &Path) -> bool {
+    let name = file.to_str().and_then(|name| name.strip_suffix(SHIPPED));
+    name.is_some_and(|name| shipped::pipeline(name).is_some())
+}
+
 /// A shipped pipeline by its name, or that of a file in `folder`.
 pub(crate) fn pipeline(folder: &Path, name: &str) -> Result<Source, String> {
     if let Some(text) = shipped::pipeline(name) {
         return Ok(Source {
-            file: Path::new(&format!("{name} (shipped)")).into(),
+            file: Path::new(&format!("{name}{SHIPPED}")).into(),
             text: text.into(),
         });
     }

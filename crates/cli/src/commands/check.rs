@@ -28,12 +28,11 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Some(config) if args.rules.is_empty() => &config.rules,
         _ => &args.rules,
     };
-    let given = through::read(&args.through, None)?;
     let pipelines = match &config {
-        Some(config) if args.through.is_empty() => &config.pipelines,
-        _ => &given,
+        Some(config) if args.through.is_empty() => config.through.pipelines(),
+        _ => through::read(&args.through, None)?,
     };
-    let mut book = Rulebook::load(rules, pipelines)?;
+    let mut book = Rulebook::load(rules, &pipelines)?;
     if let Some(config) = &config {
         book.regex_bytes = config.limits.regex_bytes;
     }

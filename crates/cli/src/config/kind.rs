@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::str::FromStr;
 
+use crate::through::Through;
 use haechi_decode::{Format, Logsource};
-use haechi_rules::Pipelines;
 
 use super::validate::Validator;
 use super::{ConfigError, raw};
@@ -74,7 +74,7 @@ impl Validator<'_> {
         &self,
         raw: &raw::Config,
         folder: &Path,
-    ) -> Result<Pipelines, ConfigError> {
+    ) -> Result<Through, ConfigError> {
         let mut pipelines = Vec::with_capacity(raw.pipelines.len());
         for named in &raw.pipelines {
             let source = through::pipeline(folder, &self.text(named)?);
@@ -88,6 +88,6 @@ impl Validator<'_> {
             })?;
             placeholders.push(source);
         }
-        Ok(Pipelines::read(&pipelines, &placeholders))
+        Ok(Through::new(pipelines, placeholders))
     }
 }

@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::through::Through;
 use haechi_engine::{Input, Limits, Outputs};
 use haechi_log::Delivery;
-use haechi_rules::Pipelines;
 
 /// A configuration file, validated.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub(crate) struct Config {
     /// Rule files and folders, relative ones resolved against the configuration file's folder.
     pub(crate) rules: Vec<PathBuf>,
     /// What the rules go through before they are compiled.
-    pub(crate) pipelines: Pipelines,
+    pub(crate) through: Through,
     pub(crate) outputs: Outputs,
     /// Partitions of the exchange topic to create; `None` = by cores.
     pub(crate) exchange_partitions: Option<u32>,

@@ -57,7 +57,7 @@ impl Validator<'_> {
             .iter()
             .map(|path| Ok(folder.join(self.text(path)?)))
             .collect::<Result<_, _>>()?;
-        let pipelines = self.pipelines(&raw, folder)?;
+        let through = self.pipelines(&raw, folder)?;
         let outputs = self.outputs(&app, &raw.outputs, &inputs)?;
         let delivery = self.choice(
             raw.delivery.as_ref(),
@@ -101,7 +101,7 @@ impl Validator<'_> {
             kafka: self.kafka(raw.kafka)?,
             inputs,
             rules,
-            pipelines,
+            through,
             outputs,
             exchange_partitions: match raw.exchange.partitions {
                 Some(ref partitions) if partitions.value == 0 => {
