@@ -81,7 +81,7 @@ fn is_encoded(kind: &str, key: &str) -> bool {
 
 /// The text that hexadecimal digits spell; the arguments of a command line are apart by NUL, which becomes a space.
 fn decoded(value: &str) -> Option<String> {
-    if value.len() < 2 || value.len() % 2 != 0 {
+    if value.len() < 2 || !value.len().is_multiple_of(2) {
         return None;
     }
     let digits: Option<Vec<u32>> = value.chars().map(|c| c.to_digit(16)).collect();

@@ -138,7 +138,7 @@ fn padded(bytes: &[u8]) -> String {
         .step_by(6)
         .map(|bit| sextet(bytes, bit))
         .collect();
-    while text.len() % 4 != 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('=');
     }
     text

@@ -94,7 +94,7 @@ fn events(world: &World) -> impl Iterator<Item = (Place, &Written)> {
         each.map(|(offset, event)| (place(offset), event))
             .collect::<Vec<_>>()
     };
-    world.plan.written.iter().map(of_partition).flatten()
+    world.plan.written.iter().flat_map(of_partition)
 }
 
 fn expected_single(world: &World) -> Bag {

@@ -68,11 +68,14 @@ fn with_fractions(log: &[Event]) -> Vec<Event> {
 }
 
 fn rows_of(outcomes: &[Outcome]) -> Vec<&RollupRow> {
-    let row = |outcome| match outcome {
-        &Outcome::Rollup(ref row) => row,
-        other => panic!("{other:?}"),
-    };
-    outcomes.iter().map(row).collect()
+    let mut rows = Vec::with_capacity(outcomes.len());
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Rollup(row) => rows.push(row),
+            other => panic!("{other:?}"),
+        }
+    }
+    rows
 }
 
 /// Windows of each kind from their definitions: (start, end, host) and the number of events.
