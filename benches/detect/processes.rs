@@ -1,6 +1,7 @@
 //! Runs of haechi and of rsigma-eval, with their processor time and peak memory.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,16 +24,15 @@ pub(crate) struct Cost {
 
 /// `haechi replay -j 1` over events; results go to `out`.
 pub(crate) fn replay(rules: &Path, events: &Path, out: &Path) -> Cost {
-    run(replay_command(rules, events, out))
+    run(replay_command(rules, events, out, &[]))
 }
 
 /// Seconds that a replay spent in decode and detect, by its own account.
 pub(crate) fn profiled(rules: &Path, events: &Path) -> (f64, f64) {
     let folder = scratch();
     let json = folder.path().join("profile.json");
-    let mut command = replay_command(rules, events, Path::new("/dev/null"));
-    command.arg("--profile-json").arg(&json);
-    run(command);
+    let more = [OsStr::new("--profile-json"), json.as_os_str()];
+    run(replay_command(rules, events, Path::new("/dev/null"), &more));
     let profile: Value = serde_json::from_reader(File::open(json).unwrap()).unwrap();
     let seconds = |name: &str| {
         let stages = profile["stages"].as_array().unwrap();
@@ -42,7 +42,7 @@ pub(crate) fn profiled(rules: &Path, events: &Path) -> (f64, f64) {
     (seconds("decode"), seconds("detect"))
 }
 
-fn replay_command(rules: &Path, events: &Path, out: &Path) -> Command {
+fn replay_command(rules: &Path, events: &Path, out: &Path, more: &[&OsStr]) -> Command {
     let mut command = Command::new(haechi());
     command
         .args([
@@ -52,6 +52,7 @@ fn replay_command(rules: &Path, events: &Path, out: &Path) -> Command {
         .arg(rules)
         .arg("-o")
         .arg(out)
+        .args(more)
         .arg("--")
         .arg(events);
     command
