@@ -50,6 +50,10 @@ pub struct App {
     pub schema: &'static str,
     /// `commit_interval`.
     pub commit_interval: &'static str,
+    /// `max_skew`.
+    pub max_skew: &'static str,
+    /// `reload_interval`.
+    pub reload_interval: &'static str,
     /// More lines of `kafka`.
     pub properties: Vec<(&'static str, String)>,
     /// Rule files and folders.
@@ -79,6 +83,8 @@ impl App {
             delivery: "exactly_once",
             schema: "brief",
             commit_interval: "200ms",
+            max_skew: "1h",
+            reload_interval: "10s",
             // What a killed process held must be free soon; three heartbeats go into a session.
             properties: vec![
                 ("session.timeout.ms", "6000".to_owned()),
@@ -156,12 +162,14 @@ impl App {
             .map(|path| path.display().to_string())
             .collect();
         let mut text = format!(
-            "app: {}\nworkers: {}\ndelivery: {}\ncommit_interval: {}\nhttp: {{listen: '{}'}}\nrules: [{}]\n\
+            "app: {}\nworkers: {}\ndelivery: {}\ncommit_interval: {}\nmax_skew: {}\nreload_interval: {}\nhttp: {{listen: '{}'}}\nrules: [{}]\n\
              outputs: {{alerts: {{schema: {}}}}}\nkafka:\n  bootstrap.servers: '{}'\n",
             self.name,
             self.workers,
             self.delivery,
             self.commit_interval,
+            self.max_skew,
+            self.reload_interval,
             self.http,
             list(&rules),
             self.schema,

@@ -28,6 +28,12 @@ struct Setting {
     format: Option<String>,
     logsource: Option<BTreeMap<String, String>>,
     timestamp: Option<String>,
+    /// Instead of format, logsource and timestamp.
+    preset: Option<String>,
+    /// Names of shipped pipelines, of files beside this one, or the text of one.
+    pipelines: Option<Vec<String>>,
+    /// What placeholders stand for.
+    placeholders: Option<Map<String, Value>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -53,6 +59,9 @@ struct Case {
     /// What `check` says of the rules; then there are no events.
     errors: Option<Vec<ExpectedDiagnostic>>,
     warnings: Option<Vec<ExpectedDiagnostic>>,
+    /// What no diagnostic may say.
+    #[serde(default)]
+    silent: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -67,6 +76,8 @@ struct ExpectedAlert {
     group: Option<BTreeMap<String, Option<String>>>,
     count: Option<u64>,
     time: Option<String>,
+    /// Of a rollup: its row.
+    row: Option<Map<String, Value>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -165,7 +176,7 @@ impl Case {
         let setting = &self.own;
         let rules = self.rules(file, folder.path())?;
         if self.errors.is_some() || self.warnings.is_some() {
-            return self.check(&rules);
+            return self.check(&rules, file, folder.path());
         }
         let events: Vec<&Value> = self
             .events
@@ -187,16 +198,19 @@ impl Case {
         let input = folder.path().join("events.json");
         fs::write(&input, lines).map_err(|error| error.to_string())?;
         let dead = folder.path().join("dead.json");
-        let mut command = Haechi::new([
-            "replay",
-            "--alerts",
-            "brief",
-            "--format",
-            setting.format.as_deref().unwrap_or("json"),
-        ])
-        .arg("--dead-letters")
-        .arg(&dead)
-        .args(["--logsource", &setting.logsource()]);
+        let mut command = Haechi::new(["replay", "--alerts", "brief"])
+            .arg("--dead-letters")
+            .arg(&dead);
+        command = match &setting.preset {
+            Some(preset) => command.args(["--preset", preset]),
+            None => command.args([
+                "--format",
+                setting.format.as_deref().unwrap_or("json"),
+                "--logsource",
+                &setting.logsource(),
+            ]),
+        };
+        command = self.through(command, file, folder.path());
         if let Some(field) = &setting.timestamp {
             command = command.args(["--timestamp", field]);
         }
@@ -214,6 +228,30 @@ impl Case {
         }
         let dead = fs::read_to_string(&dead).map_err(|error| error.to_string())?;
         self.judge(&finished, &dead)
+    }
+
+    /// What the rules go through.
+    fn through(&self, mut command: Haechi, file: &Path, folder: &Path) -> Haechi {
+        let beside = file.parent().unwrap_or(Path::new(""));
+        for (index, pipeline) in self.own.pipelines.iter().flatten().enumerate() {
+            command = command.arg("--pipeline");
+            command = if pipeline.contains('\n') {
+                let path = folder.join(format!("pipeline-{index}.yml"));
+                fs::write(&path, pipeline).expect("a scratch folder can be written");
+                command.arg(&path)
+            } else if beside.join(pipeline).is_file() {
+                command.arg(beside.join(pipeline))
+            } else {
+                command.arg(pipeline)
+            };
+        }
+        if let Some(placeholders) = &self.own.placeholders {
+            let path = folder.join("placeholders.yml");
+            let text = Value::Object(placeholders.clone()).to_string();
+            fs::write(&path, text).expect("a scratch folder can be written");
+            command = command.arg("--placeholders").arg(&path);
+        }
+        command
     }
 
     /// Writes inline rules; answers the files to load.
@@ -257,8 +295,9 @@ impl Case {
         }
     }
 
-    fn check(&self, rules: &[PathBuf]) -> Result<(), String> {
-        let finished = Haechi::new(["check"]).args(rules).run();
+    fn check(&self, rules: &[PathBuf], file: &Path, folder: &Path) -> Result<(), String> {
+        let command = self.through(Haechi::new(["check"]), file, folder);
+        let finished = command.arg("--").args(rules).run();
         let errors = self.errors.as_deref().unwrap_or_default();
         if finished.status.success() != errors.is_empty() {
             return Err(format!(
@@ -288,7 +327,17 @@ impl Case {
                 }
             }
         }
-        Ok(())
+        match self
+            .silent
+            .iter()
+            .find(|unwanted| finished.stderr.contains(*unwanted))
+        {
+            Some(unwanted) => Err(format!(
+                "`{unwanted}` should not be said; check said:\n{}",
+                finished.stderr
+            )),
+            None => Ok(()),
+        }
     }
 
     fn judge(&self, finished: &Finished, dead: &str) -> Result<(), String> {
@@ -313,7 +362,10 @@ impl Case {
         );
         let (missing, extra) = pair(&alerts, of_kind("level"), ExpectedAlert::fits);
         complain("alert", missing, extra);
-        let (missing, extra) = pair(&self.rollups, of_kind("row"), |expected, row| {
+        let mut written = of_kind("row");
+        // A rollup of kind alert has its row in the alert.
+        written.retain(|row| row.get("level").is_none());
+        let (missing, extra) = pair(&self.rollups, written, |expected, row| {
             includes(row, expected)
         });
         complain("rollup row", missing, extra);
@@ -396,6 +448,12 @@ impl Setting {
             format: self.format.clone().or_else(|| shared.format.clone()),
             logsource: self.logsource.clone().or_else(|| shared.logsource.clone()),
             timestamp: self.timestamp.clone().or_else(|| shared.timestamp.clone()),
+            preset: self.preset.clone().or_else(|| shared.preset.clone()),
+            pipelines: self.pipelines.clone().or_else(|| shared.pipelines.clone()),
+            placeholders: self
+                .placeholders
+                .clone()
+                .or_else(|| shared.placeholders.clone()),
         }
     }
 
@@ -420,6 +478,7 @@ impl ExpectedAlert {
             group: None,
             count: None,
             time: None,
+            row: None,
         }
     }
 
@@ -460,5 +519,9 @@ impl ExpectedAlert {
                 .time
                 .as_ref()
                 .is_none_or(|time| alert["time"] == **time)
+            && self.row.as_ref().is_none_or(|row| {
+                let expected = Map::from_iter([("row".to_owned(), Value::from(row.clone()))]);
+                includes(alert, &expected)
+            })
     }
 }

@@ -1,9 +1,11 @@
 //! The brief schema: one small object a line, for scripts and for people.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::finding::{Coordinates, Evidence, Finding, Kind};
 use crate::renderer::Limits;
+use crate::rollup::Rollup;
 use crate::spelling::{Entries, List, Time};
 
 /// A finding, briefly.
@@ -18,6 +20,9 @@ pub(crate) struct Brief<'a, E> {
     offset: Option<i64>,
     group: Option<Entries<'a, Option<String>>>,
     count: u64,
+    /// Of a rollup, the row; null when it is withdrawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row: Option<Option<Entries<'a, Value>>>,
     /// Of a correlation, all contributing events; the coordinates above are those of the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<E>,
@@ -50,8 +55,9 @@ impl<'a> Brief<'a, ()> {
             source: last.map(|at| at.source),
             partition: last.map(|at| at.partition),
             offset: last.map(|at| at.offset),
-            group: correlation.then_some(Entries(finding.group)),
+            group: (finding.kind != Kind::Detection).then_some(Entries(finding.group)),
             count: finding.count,
+            row: finding.row.map(Rollup::entries),
             events: correlation.then(|| List(events.map(|event| Place::from(event.at)))),
             events_omitted: omitted.filter(|_| correlation),
         }

@@ -3,6 +3,7 @@
 use haechi_rules::{Logsource, RuleHeader};
 
 use crate::key;
+use crate::rollup::Rollup;
 use crate::uid::{Uid, finding_uid};
 
 /// Where an event stands in the log.
@@ -38,6 +39,8 @@ pub enum Kind {
     Detection,
     /// A correlation: several events.
     Correlation,
+    /// A rollup: a row.
+    Rollup,
 }
 
 impl Kind {
@@ -45,6 +48,7 @@ impl Kind {
         match self {
             Self::Detection => "detection",
             Self::Correlation => "correlation",
+            Self::Rollup => "rollup",
         }
     }
 }
@@ -71,6 +75,8 @@ pub struct Finding<'a> {
     pub count: u64,
     /// The contributing events in the order of (time, source, partition, offset). The order is part of the identity.
     pub evidence: &'a [Evidence<'a>],
+    /// Of a rollup, the row that the finding is about; it makes the identity.
+    pub row: Option<&'a Rollup<'a>>,
 }
 
 impl<'a> Finding<'a> {
@@ -92,11 +98,31 @@ impl<'a> Finding<'a> {
             group: &[],
             count: 1,
             evidence,
+            row: None,
+        }
+    }
+
+    /// What a rollup of `kind: alert` found: a row. `group` are the values of the row's group as text.
+    pub fn rollup(row: &'a Rollup<'a>, group: &'a [(String, Option<String>)]) -> Self {
+        Self {
+            rule: row.rule,
+            kind: Kind::Rollup,
+            logsource: None,
+            time_ns: row.end_ns,
+            first_ns: row.start_ns,
+            last_ns: row.end_ns,
+            group,
+            count: 1,
+            evidence: &[],
+            row: Some(row),
         }
     }
 
     /// The identity: a hash of rule, group and contributing coordinates.
     pub fn uid(&self) -> Uid {
+        if let Some(row) = self.row {
+            return row.uid();
+        }
         finding_uid(
             &self.rule.id,
             self.group,

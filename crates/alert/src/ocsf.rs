@@ -6,12 +6,14 @@
 
 use haechi_rules::{Level, Logsource};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::attack::{Attack, attacks};
 use crate::brief::listed;
 use crate::finding::{Evidence, Finding, Kind};
 use crate::quote::Quote;
 use crate::renderer::Limits;
+use crate::rollup::Rollup;
 use crate::spelling::{Entries, List, Time, millis};
 use crate::uid::{Uid, finding_uid};
 
@@ -102,7 +104,24 @@ struct Artifact<'a> {
 }
 
 #[derive(Serialize)]
-struct Data<'a> {
+#[serde(untagged)]
+enum Data<'a> {
+    Event(Event<'a>),
+    Row(Row<'a>),
+}
+
+/// A row of a rollup.
+#[derive(Serialize)]
+struct Row<'a> {
+    window_start: Time,
+    window_end: Time,
+    revision: u32,
+    /// Null when the row is withdrawn.
+    row: Option<Entries<'a, Value>>,
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
     topic: &'a str,
     partition: i32,
     offset: i64,
@@ -163,23 +182,24 @@ impl DetectionFinding<'_, (), ()> {
         let (severity_id, severity) = severity(rule.level);
         let uid = finding.uid();
         let kind = finding.kind;
+        let activity = activity(finding);
         let (events, omitted) = listed(finding.evidence, limits.events);
         DetectionFinding {
-            activity_id: 1,
-            activity_name: "Create",
+            activity_id: activity.id,
+            activity_name: activity.name,
             category_uid: 2,
             category_name: "Findings",
             class_uid: 2004,
             class_name: "Detection Finding",
-            type_uid: TYPE_UID,
-            type_name: "Detection Finding: Create",
+            type_uid: activity.type_uid,
+            type_name: activity.type_name,
             time: millis(finding.time_ns),
             start_time: millis(finding.first_ns),
             end_time: millis(finding.last_ns),
             severity_id,
             severity,
-            status_id: 1,
-            status: "New",
+            status_id: activity.status_id,
+            status: activity.status,
             is_alert: true,
             message: message(finding),
             count: finding.count,
@@ -194,7 +214,11 @@ impl DetectionFinding<'_, (), ()> {
                 },
             },
             finding_info: finding_info(finding, uid, limits),
-            evidences: List(events.map(move |event| artifact(event, kind, limits.event_bytes))),
+            evidences: List(
+                events
+                    .map(move |event| Artifact::of(event, kind, limits.event_bytes))
+                    .chain(finding.row.into_iter().map(Artifact::of_row)),
+            ),
             unmapped: Unmapped {
                 haechi: native(finding, omitted),
             },
@@ -222,10 +246,10 @@ fn finding_info<'a>(
         uid,
         title: &rule.title,
         desc: rule.description.as_deref(),
-        types: [if correlation {
-            "Sigma Correlation"
-        } else {
-            "Sigma Detection"
+        types: [match finding.kind {
+            Kind::Detection => "Sigma Detection",
+            Kind::Correlation => "Sigma Correlation",
+            Kind::Rollup => "SQL Rollup",
         }],
         analytic: Analytic {
             uid: &rule.id,
@@ -263,10 +287,10 @@ fn base_rules<'a>(evidence: &'a [Evidence<'a>]) -> Vec<Analytic<'a>> {
     rules
 }
 
-fn artifact<'a>(event: &Evidence<'a>, kind: Kind, limit: usize) -> Artifact<'a> {
-    let (quote, truncated_from_bytes) = event.raw.map(|raw| Quote::new(raw, limit)).unzip();
-    Artifact {
-        data: Data {
+impl<'a> Artifact<'a> {
+    fn of(event: &Evidence<'a>, kind: Kind, limit: usize) -> Self {
+        let (quote, truncated_from_bytes) = event.raw.map(|raw| Quote::new(raw, limit)).unzip();
+        let data = Data::Event(Event {
             topic: event.at.source,
             partition: event.at.partition,
             offset: event.at.offset,
@@ -274,7 +298,61 @@ fn artifact<'a>(event: &Evidence<'a>, kind: Kind, limit: usize) -> Artifact<'a> 
             rule: (kind == Kind::Correlation).then_some(&event.rule.id),
             event: quote,
             truncated_from_bytes: truncated_from_bytes.flatten(),
-        },
+        });
+        Self { data }
+    }
+
+    fn of_row(row: &'a Rollup<'a>) -> Self {
+        let data = Data::Row(Row {
+            window_start: Time(row.start_ns),
+            window_end: Time(row.end_ns),
+            revision: row.revision,
+            row: row.entries(),
+        });
+        Self { data }
+    }
+}
+
+/// What OCSF says of a finding's life: it is new, it has changed, or it is over.
+struct Activity {
+    id: u32,
+    name: &'static str,
+    type_uid: u32,
+    type_name: &'static str,
+    status_id: u32,
+    status: &'static str,
+}
+
+const CREATE: Activity = Activity {
+    id: 1,
+    name: "Create",
+    type_uid: TYPE_UID,
+    type_name: "Detection Finding: Create",
+    status_id: 1,
+    status: "New",
+};
+const UPDATE: Activity = Activity {
+    id: 2,
+    name: "Update",
+    type_uid: 200_402,
+    type_name: "Detection Finding: Update",
+    ..CREATE
+};
+/// Its row was withdrawn.
+const CLOSE: Activity = Activity {
+    id: 3,
+    name: "Close",
+    type_uid: 200_403,
+    type_name: "Detection Finding: Close",
+    status_id: 4,
+    status: "Resolved",
+};
+
+fn activity(finding: &Finding<'_>) -> Activity {
+    match finding.row {
+        Some(row) if row.withdrawn => CLOSE,
+        Some(row) if row.revision > 0 => UPDATE,
+        _ => CREATE,
     }
 }
 
@@ -289,7 +367,7 @@ fn native<'a>(finding: &Finding<'a>, evidences_omitted: Option<usize>) -> Native
         status: rule.status.as_deref(),
         tags: &rule.tags,
         logsource: finding.logsource.map(source),
-        group: (finding.kind == Kind::Correlation).then_some(Entries(finding.group)),
+        group: (finding.kind != Kind::Detection).then_some(Entries(finding.group)),
         falsepositives: &rule.falsepositives,
         references: &rule.references,
         evidences_omitted,
@@ -309,12 +387,16 @@ fn message(finding: &Finding<'_>) -> String {
     let title = &finding.rule.title;
     match finding.kind {
         Kind::Detection => title.clone(),
-        Kind::Correlation => {
+        Kind::Correlation | Kind::Rollup => {
             let name = |(name, value): &(String, Option<String>)| {
                 format!(" {name}={}", value.as_deref().unwrap_or("null"))
             };
             let group: String = finding.group.iter().map(name).collect();
-            format!("{title}:{group} ({} events)", finding.count)
+            match finding.kind {
+                Kind::Correlation => format!("{title}:{group} ({} events)", finding.count),
+                _ if group.is_empty() => title.clone(),
+                _ => format!("{title}:{group}"),
+            }
         }
     }
 }

@@ -17,6 +17,10 @@ pub struct Rollup<'a> {
     pub start_ns: i64,
     /// End of the window; exclusive.
     pub end_ns: i64,
+    /// 0 when the row is written first; one more each time that late events have changed it.
+    pub revision: u32,
+    /// Late events have changed it so that there is no such row any more; it has no columns.
+    pub withdrawn: bool,
     /// What the rows are grouped by, without the window. With rule and window it makes the identity.
     pub group: &'a [(String, Value)],
     /// The row as the SELECT names it.
@@ -31,11 +35,13 @@ struct Document<'a> {
     title: &'a str,
     window_start: Time,
     window_end: Time,
-    row: Entries<'a, Value>,
+    revision: u32,
+    /// Null when the row is withdrawn.
+    row: Option<Entries<'a, Value>>,
 }
 
-impl Rollup<'_> {
-    /// The identity: of rule, window and group.
+impl<'a> Rollup<'a> {
+    /// The identity: of rule, window and group; all revisions have the same.
     pub fn uid(&self) -> Uid {
         let mut hash = UidHasher::new("haechi rollup 1");
         hash.text(&self.rule.id);
@@ -43,6 +49,24 @@ impl Rollup<'_> {
         hash.number(self.end_ns);
         hash_values(&mut hash, self.group);
         hash.finish()
+    }
+
+    /// The group as findings have it: values as text, none for NULL.
+    pub fn group_text(&self) -> Vec<(String, Option<String>)> {
+        let text = |value: &Value| match value {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        let group = self.group.iter();
+        group
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect()
+    }
+
+    /// The columns; none when the row is withdrawn.
+    pub(crate) fn entries(&self) -> Option<Entries<'a, Value>> {
+        (!self.withdrawn).then_some(Entries(self.columns))
     }
 
     /// Appends the message key: the windows of one group stay in order.
@@ -58,7 +82,8 @@ impl Rollup<'_> {
             title: &self.rule.title,
             window_start: Time(self.start_ns),
             window_end: Time(self.end_ns),
-            row: Entries(self.columns),
+            revision: self.revision,
+            row: self.entries(),
         };
         append(out, &document);
     }

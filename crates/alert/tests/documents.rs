@@ -142,6 +142,7 @@ fn correlated(count: u32, alerts: bool, limits: Limits) -> [String; 2] {
         group: &group,
         count: u64::from(count),
         evidence: &evidence,
+        row: None,
     };
     [Schema::Ocsf, Schema::Brief].map(|schema| render(schema, limits, &finding))
 }
@@ -339,6 +340,8 @@ fn a_rollup_row() {
         rule: &rule,
         start_ns,
         end_ns,
+        revision: 0,
+        withdrawn: false,
         group: &columns[..1],
         columns: &columns,
     };
@@ -362,6 +365,69 @@ fn a_rollup_row() {
         row.uid(),
         "a row is known by rule, window and group"
     );
+    let withdrawn = Rollup {
+        revision: 2,
+        withdrawn: true,
+        columns: &[],
+        ..row
+    };
+    assert_eq!(withdrawn.uid(), row.uid());
+    let mut out = Vec::new();
+    withdrawn.render(&mut out);
+    let document: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(
+        (&document["revision"], &document["row"]),
+        (&json!(2), &Value::Null)
+    );
+}
+
+#[test]
+fn a_rollup_row_as_a_finding() {
+    let rule = header(
+        "d49b0ceb-8906-4c8a-a976-03ae55e45c8d",
+        "Too Many Errors",
+        Level::High,
+        &["attack.t1110"],
+    );
+    let group = [
+        ("site".to_owned(), json!("shop")),
+        ("port".to_owned(), json!(443)),
+    ];
+    let columns = [("errors".to_owned(), json!(12))];
+    let row = |revision, withdrawn| Rollup {
+        rule: &rule,
+        start_ns: NOON_NS,
+        end_ns: NOON_NS + 60_000_000_000,
+        revision,
+        withdrawn,
+        group: &group,
+        columns: &columns,
+    };
+    let document = |row: &Rollup<'_>, schema| -> Value {
+        let text = row.group_text();
+        let finding = Finding::rollup(row, &text);
+        assert_eq!(finding.uid(), row.uid());
+        serde_json::from_str(&render(schema, Limits::default(), &finding)).unwrap()
+    };
+    let first = document(&row(0, false), Schema::Ocsf);
+    assert_eq!(first["message"], "Too Many Errors: site=shop port=443");
+    assert_eq!(first["severity_id"], 4);
+    assert_eq!(first["activity_id"], 1);
+    assert_eq!(first["evidences"][0]["data"]["row"], json!({"errors": 12}));
+    assert_eq!(
+        first["unmapped"]["haechi"]["group"],
+        json!({"site": "shop", "port": "443"})
+    );
+    let second = document(&row(1, false), Schema::Ocsf);
+    assert_eq!(second["type_uid"], 200_402);
+    assert_eq!(second["finding_info"]["uid"], first["finding_info"]["uid"]);
+    let gone = document(&row(2, true), Schema::Ocsf);
+    assert_eq!(
+        (&gone["activity_name"], &gone["status"]),
+        (&json!("Close"), &json!("Resolved"))
+    );
+    let brief = document(&row(0, false), Schema::Brief);
+    assert_eq!(brief["row"], json!({"errors": 12}));
 }
 
 #[test]

@@ -9,8 +9,8 @@ use haechi_engine::settings::Exchange;
 use haechi_engine::supervisor::OpenLog;
 use haechi_engine::worker::Shared;
 use haechi_engine::{
-    Health, Input, Limits, Metrics, Outputs, Program, Run, Settings, Summary, Supervisor,
-    SystemClock,
+    Health, Input, Limits, Metrics, Outputs, Profiler, Program, Releases, Run, Settings, Summary,
+    Supervisor, SystemClock,
 };
 use haechi_log::{EmbeddedLog, Log, Output};
 
@@ -36,12 +36,14 @@ pub(crate) fn outputs(schema: haechi_alert::Schema) -> Outputs {
 
 /// One run over an embedded log.
 pub(crate) struct LocalRun {
-    pub(crate) program: Program,
+    pub(crate) program: Arc<Program>,
     pub(crate) inputs: Vec<Arc<Input>>,
     pub(crate) log: EmbeddedLog,
     pub(crate) workers: usize,
     pub(crate) schema: haechi_alert::Schema,
     pub(crate) stop: Arc<AtomicBool>,
+    /// Where to hand in what workers did, if that is wanted.
+    pub(crate) profiler: Option<Arc<Profiler>>,
 }
 
 impl LocalRun {
@@ -53,7 +55,7 @@ impl LocalRun {
         self,
         mut take: impl FnMut(Output) -> anyhow::Result<()>,
     ) -> anyhow::Result<Summary> {
-        let metrics = Metrics::new(&self.program.rules)?;
+        let metrics = Metrics::new()?;
         let partitions = u32::try_from(self.workers)?;
         let settings = Settings {
             inputs: self.inputs,
@@ -64,16 +66,19 @@ impl LocalRun {
             }),
             commit_interval: COMMIT_INTERVAL,
             heartbeat: HEARTBEAT,
+            // Files are as they are: a year of one and a day of another are read side by side.
+            max_skew: Duration::MAX,
             limits: Limits::default(),
             run: Run::UntilEnd,
         };
         let shared = Shared {
-            program: Arc::new(self.program),
+            releases: Arc::new(Releases::new(self.program, &metrics)),
             settings: Arc::new(settings),
             clock: Arc::new(SystemClock),
             health: Arc::new(Health::new(self.workers, STUCK_AFTER)),
+            profiler: self.profiler,
         };
-        let program = Arc::clone(&shared.program);
+        let releases = Arc::clone(&shared.releases);
         let log = self.log.clone();
         let open: OpenLog =
             Arc::new(move |worker| Ok(Box::new(log.worker(worker)?) as Box<dyn Log>));
@@ -95,6 +100,6 @@ impl LocalRun {
             Ok::<_, anyhow::Error>(ran?)
         });
         taken?;
-        Ok(metrics.summary(&program.rules))
+        Ok(metrics.summary(&releases.current()))
     }
 }

@@ -15,7 +15,7 @@ use crate::topology::{self, Plan};
 /// What was found out on the way.
 #[derive(Debug)]
 pub(crate) struct Preflight {
-    /// Partitions of the exchange as it exists; `None` when no rule aggregates.
+    /// Partitions of the exchange as it exists; `None` when there is none, and then no rule aggregates.
     pub(crate) exchange_partitions: Option<u32>,
 }
 
@@ -38,10 +38,7 @@ pub(crate) fn check(config: &Config, program: &Program) -> anyhow::Result<Prefli
     if let Some(message) = missing(&plan) {
         anyhow::bail!(message);
     }
-    let exchange_partitions = program
-        .aggregates()
-        .then(|| existing.get(&config.exchange_topic()).copied())
-        .flatten();
+    let exchange_partitions = existing.get(&config.exchange_topic()).copied();
     Ok(Preflight {
         exchange_partitions: exchange_partitions.map(u32::try_from).transpose()?,
     })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use haechi_rules::Logsource;
@@ -12,6 +13,7 @@ use crate::error::DetectError;
 use crate::matcher::{Matcher, Work};
 use crate::plan::Plan;
 use crate::predicate::{PredicateId, RowTestId};
+use crate::profile::{FieldCost, Notes, Profile};
 use crate::row_test::{Row, RowTests};
 use crate::stamps::Stamps;
 use crate::triggers::Triggers;
@@ -111,6 +113,17 @@ impl Detector {
         }
     }
 
+    /// Takes note, from now on, of what fields and rules cost. Detection takes longer by that.
+    pub fn profile_from_now(&mut self) {
+        self.work.notes = Some(Box::new(Notes::new(&self.plan)));
+    }
+
+    /// What fields and rules cost since [`Detector::profile_from_now`]; `None` without that.
+    pub fn profile(&self) -> Option<Profile> {
+        let notes = self.work.notes.as_ref()?;
+        Some(notes.profile(&self.plan))
+    }
+
     /// The plan.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
@@ -187,6 +200,8 @@ impl Detector {
             if !bound.iter().any(|class| class.wants(field)) {
                 continue;
             }
+            let begun = work.notes.is_some().then(Instant::now);
+            let mut cost = FieldCost::default();
             texts.each_row(|row, items| {
                 let class = classes
                     .get(row)
@@ -195,10 +210,12 @@ impl Detector {
                     return;
                 }
                 for value in items.filter_map(|item| texts.value(item)) {
+                    cost.values += 1;
                     if matcher.is_too_short(value.text.len()) {
                         continue;
                     }
                     let set = cache.set(field, value, ids, |text, ids| {
+                        cost.matches(text);
                         matcher.satisfied(text, work, ids);
                         awaited_last(ids, &plan.triggers)
                     });
@@ -209,6 +226,9 @@ impl Detector {
                     }
                 }
             });
+            if let (Some(notes), Some(begun)) = (&mut work.notes, begun) {
+                notes.field(Some(field), &cost, begun);
+            }
         }
         if too_large {
             Err(DetectError::TooLarge)
@@ -231,6 +251,8 @@ impl Detector {
         } = self;
         let Scratch { found, ids, .. } = scratch;
         let mut too_large = false;
+        let begun = work.notes.is_some().then(Instant::now);
+        let mut cost = FieldCost::default();
         values.each_row(|row, items| {
             let class = classes
                 .get(row)
@@ -239,9 +261,11 @@ impl Detector {
                 return;
             };
             for value in items.filter_map(|item| values.value(item)) {
+                cost.values += 1;
                 if matcher.is_too_short(value.text.len()) {
                     continue;
                 }
+                cost.matches(value.text);
                 ids.clear();
                 matcher.satisfied(value.text, work, ids);
                 let awaited = awaited_last(ids, &plan.triggers);
@@ -252,6 +276,9 @@ impl Detector {
                 }
             }
         });
+        if let (Some(notes), Some(begun)) = (&mut work.notes, begun) {
+            notes.field(None, &cost, begun);
+        }
         if too_large {
             Err(DetectError::TooLarge)
         } else {
@@ -309,6 +336,7 @@ impl Detector {
             row_tests,
             ..
         } = scratch;
+        let Work { regexes, notes, .. } = work;
         let mut hits = Hits::default();
         let mut start = 0;
         for (row, (&class, &end)) in classes.iter().zip(&*ends).enumerate() {
@@ -336,15 +364,22 @@ impl Detector {
             let here = Row {
                 columns,
                 row,
-                regexes: &work.regexes,
+                regexes,
             };
             let mut row_test = |id: RowTestId| {
                 let test = plan.row_tests.get(id as usize);
                 test.is_some_and(|test| row_tests.holds(id, test, here))
             };
             for &rule in &*candidates {
-                let root = plan.roots.get(rule as usize);
-                if root.is_some_and(|&root| plan.programs.holds(root, satisfied, &mut row_test)) {
+                let Some(&root) = plan.roots.get(rule as usize) else {
+                    continue;
+                };
+                let mut decide = || plan.programs.holds(root, satisfied, &mut row_test);
+                let hit = match notes {
+                    None => decide(),
+                    Some(notes) => notes.rule(rule, decide),
+                };
+                if hit {
                     hits.hits.push(Hit {
                         row: row as u32,
                         rule,

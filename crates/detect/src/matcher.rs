@@ -13,8 +13,10 @@ use crate::needles::Needles;
 use crate::networks::Networks;
 use crate::numbers::Numbers;
 use crate::predicate::{PredicateId, SHORT, ValueTest};
+use crate::profile::Notes;
 use crate::rarity;
 use crate::stamps::Stamps;
+use crate::times::Times;
 
 /// Decides all predicates of a field.
 ///
@@ -40,6 +42,7 @@ pub(crate) struct Matcher {
     checks: Vec<Check>,
     numbers: Numbers,
     networks: Networks,
+    times: Times,
 }
 
 /// A predicate that hangs on a literal.
@@ -74,6 +77,8 @@ pub(crate) struct Work {
     /// One's own copies of the plan's regexes: copies share the program, but not the scratch space, so that
     /// threads do not wait for each other.
     pub(crate) regexes: Vec<Regex>,
+    /// Takes note of what is done, when somebody wants to know.
+    pub(crate) notes: Option<Box<Notes>>,
 }
 
 impl Work {
@@ -84,6 +89,7 @@ impl Work {
             seen: Stamps::new(predicates),
             found: Stamps::new(0),
             regexes,
+            notes: None,
         }
     }
 
@@ -110,6 +116,7 @@ impl Matcher {
             seen,
             found,
             regexes,
+            notes,
         } = work;
         seen.clear();
         fold_into(value, folded);
@@ -117,7 +124,13 @@ impl Matcher {
         let mut visit = |hangings: &[Hanging]| {
             for hanging in hangings {
                 if seen.insert(hanging.predicate)
-                    && self.holds(hanging.check, value, folded, regexes)
+                    && (hanging.check == SURE || {
+                        let check = || self.holds(hanging.check, value, folded, regexes);
+                        match notes {
+                            None => check(),
+                            Some(notes) => notes.check(hanging.predicate, check),
+                        }
+                    })
                 {
                     satisfied.push(hanging.predicate);
                 }
@@ -146,12 +159,13 @@ impl Matcher {
             self.networks
                 .each(value, |predicate| satisfied.push(predicate));
         }
+        if !self.times.is_empty() {
+            self.times
+                .each(value, |predicate| satisfied.push(predicate));
+        }
     }
 
     fn holds(&self, check: u32, value: &str, folded: &str, regexes: &[Regex]) -> bool {
-        if check == SURE {
-            return true;
-        }
         match self.checks.get(check as usize) {
             Some(Check::Folded(shape)) => shape.matches(folded),
             Some(Check::Cased(shape)) => shape.matches(value),
@@ -187,6 +201,12 @@ struct Draft {
     checks: Vec<Check>,
     numbers: Vec<(haechi_rules::CompareOp, f64, PredicateId)>,
     networks: Vec<(std::net::IpAddr, u8, PredicateId)>,
+    times: Vec<(
+        haechi_rules::TimePart,
+        haechi_rules::CompareOp,
+        f64,
+        PredicateId,
+    )>,
 }
 
 impl Draft {
@@ -204,6 +224,10 @@ impl Draft {
             }
             ValueTest::Compare(op, bits) => {
                 self.numbers.push((*op, f64::from_bits(*bits), predicate))
+            }
+            ValueTest::TimePart(part, op, bits) => {
+                self.times
+                    .push((*part, *op, f64::from_bits(*bits), predicate));
             }
             ValueTest::Cidr(address, length) => self.networks.push((*address, *length, predicate)),
         }
@@ -277,7 +301,8 @@ impl Draft {
         let any_length = !self.always.is_empty()
             || !self.unanchored.is_empty()
             || !self.numbers.is_empty()
-            || !self.networks.is_empty();
+            || !self.networks.is_empty()
+            || !self.times.is_empty();
         let texts = self
             .prefixes
             .keys()
@@ -306,6 +331,7 @@ impl Draft {
             checks: self.checks,
             numbers: Numbers::new(self.numbers),
             networks: Networks::new(self.networks),
+            times: Times::new(self.times),
         }
     }
 }

@@ -64,15 +64,31 @@ pub struct PlanSize {
 }
 
 impl Plan {
+    /// What [`Plan::compile`] lets a regex take to work, in each detector: with less, those of the public rules become slower.
+    pub const DEFAULT_REGEX_BYTES: usize = 256 << 10;
+
     /// Compiles rules. A rule's index in `rules` is what [`crate::Hit::rule`] says.
     ///
     /// # Errors
     /// When a rule does not fit (see [`CompileErrorReason`]); leave it out and compile again.
     pub fn compile(rules: &[Arc<DetectionRule>]) -> Result<Self, CompileError> {
+        Self::compile_within(rules, Self::DEFAULT_REGEX_BYTES)
+    }
+
+    /// Compiles rules, of whose regexes each may take about `regex_bytes` to work, in each detector. That is room for the states of
+    /// its automaton, which are made as values need them; when there is no more room they are made anew, and when that
+    /// happens too often a slower engine takes over. Time stays linear in the value.
+    ///
+    /// # Errors
+    /// As [`Plan::compile`].
+    pub fn compile_within(
+        rules: &[Arc<DetectionRule>],
+        regex_bytes: usize,
+    ) -> Result<Self, CompileError> {
         let fields = distinct_fields(rules);
         let field_ids: FxHashMap<Arc<str>, FieldId> = fields.iter().cloned().zip(0..).collect();
         let any_value = fields.len() as FieldId;
-        let mut predicates = Predicates::default();
+        let mut predicates = Predicates::new(regex_bytes);
         let mut programs = Programs::default();
         let mut roots = Vec::with_capacity(rules.len());
         let mut logsources = Logsources::default();

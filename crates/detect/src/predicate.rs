@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 
-use haechi_rules::{CompareOp, Piece, Position, REGEX_SIZE_LIMIT};
+use haechi_rules::{CompareOp, Piece, Position, REGEX_SIZE_LIMIT, TimePart};
 use regex::{Regex, RegexBuilder};
 use rustc_hash::FxHashMap;
 
@@ -28,6 +28,8 @@ pub(crate) enum ValueTest {
     },
     /// The value is a number that compares so with this one (the bits of a double).
     Compare(CompareOp, u64),
+    /// The value is a date of which this part compares so with this number (the bits of a double).
+    TimePart(TimePart, CompareOp, u64),
     /// The value is an address in this network.
     Cidr(IpAddr, u8),
 }
@@ -89,8 +91,10 @@ pub(crate) enum RowTest {
 }
 
 /// All distinct predicates, row tests and regexes of a plan in the making.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Predicates {
+    /// What a regex may take to work, in bytes.
+    regex_bytes: usize,
     values: Numbered<(FieldId, ValueTest)>,
     rows: Numbered<RowTest>,
     regex_tests: FxHashMap<String, ValueTest>,
@@ -98,6 +102,17 @@ pub(crate) struct Predicates {
 }
 
 impl Predicates {
+    /// None yet. A regex may take `regex_bytes` to work, in each thread.
+    pub(crate) fn new(regex_bytes: usize) -> Self {
+        Self {
+            regex_bytes,
+            values: Numbered::default(),
+            rows: Numbered::default(),
+            regex_tests: FxHashMap::default(),
+            regexes: Vec::new(),
+        }
+    }
+
     /// The id of a test of the values of `field`.
     pub(crate) fn value(&mut self, field: FieldId, test: ValueTest) -> PredicateId {
         self.values.number((field, test))
@@ -115,6 +130,7 @@ impl Predicates {
         }
         let regex = RegexBuilder::new(pattern)
             .size_limit(REGEX_SIZE_LIMIT)
+            .dfa_size_limit(self.regex_bytes)
             .build()?;
         let test = ValueTest::Regex {
             index: self.regexes.len() as u32,

@@ -1,5 +1,6 @@
 //! Rule conditions in a form that is quick to decide.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::lower::Tree;
@@ -117,6 +118,23 @@ impl Programs {
     pub(crate) fn children(&self, range: &Range<u32>) -> &[NodeId] {
         let range = range.start as usize..range.end as usize;
         self.children.get(range).unwrap_or_default()
+    }
+
+    /// The distinct predicates of a condition, ascending.
+    pub(crate) fn predicates_below(&self, root: NodeId) -> BTreeSet<PredicateId> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![root];
+        while let Some(id) = open.pop() {
+            match self.node(id) {
+                Node::Const(_) | Node::Row(_) => {}
+                Node::Any(range) | Node::All(range) => found.extend(self.predicates(range)),
+                Node::And(range) | Node::Or(range) | Node::AtLeast(_, range) => {
+                    open.extend(self.children(range));
+                }
+                Node::Not(child) => open.push(*child),
+            }
+        }
+        found
     }
 
     /// Whether a condition holds for a row, given the predicates that do and a way to decide row tests.

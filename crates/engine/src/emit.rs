@@ -11,6 +11,7 @@ use haechi_alert as alert;
 use haechi_decode::BadRow;
 use haechi_detect::Hits;
 use haechi_log::{Log, LogError, Message, Record, Records, TopicPartition};
+use haechi_rules::RollupKind;
 use haechi_window::{Contribution, Correlated, Late, LateKind, Outcome, RollupRow};
 
 use crate::error::{StageError, WorkerError};
@@ -67,6 +68,11 @@ impl Emitter {
             document: Vec::new(),
             key: Vec::new(),
         }
+    }
+
+    /// From now on these rules hold.
+    pub fn adopt(&mut self, program: &Arc<Program>) {
+        self.program = Arc::clone(program);
     }
 
     /// Sends the alerts of a batch; answers how many. Rules that only feed a correlation make none.
@@ -264,6 +270,7 @@ impl Emitter {
             group: &found.group,
             count: found.count,
             evidence: &evidence,
+            row: None,
         };
         self.finding(&finding, log)
     }
@@ -290,9 +297,15 @@ impl Emitter {
             rule: &rule.header,
             start_ns: row.start_ns,
             end_ns: row.end_ns,
+            revision: row.revision,
+            withdrawn: row.withdrawn,
             group: &row.group,
             columns: &row.columns,
         };
+        if rule.kind == RollupKind::Alert {
+            let group = rollup.group_text();
+            return self.finding(&alert::Finding::rollup(&rollup, &group), log);
+        }
         self.document.clear();
         self.key.clear();
         rollup.render(&mut self.document);

@@ -11,8 +11,11 @@
 //! | [`error`] | why a worker or a stage cannot go on |
 //! | [`emit`] | hits and outcomes as messages on output topics |
 //! | [`program`] | the rules, compiled once and shared by all workers |
+//! | [`release`] | which rules are in force, and how a new set takes over |
 //! | [`settings`] | what a run needs to know, already validated |
+//! | [`skew`] | holding back partitions that are far ahead of the others in event time |
 //! | [`supervisor`] | starts workers, restarts them when they were fenced or panicked, stops them |
+//! | [`profile`] | where the time of a run goes, when somebody wants to know |
 //! | [`metrics`] | what ops see: names are a contract, `docs/metrics.md` |
 //! | [`health`] | whether the loops turn, and whether what they own is restored |
 //! | [`clock`] | wall-clock time, passed in so that tests can hold it |
@@ -23,8 +26,11 @@ pub mod error;
 pub mod health;
 pub mod metrics;
 mod pipeline;
+pub mod profile;
 pub mod program;
+pub mod release;
 pub mod settings;
+pub mod skew;
 pub mod stage1;
 pub mod stage2;
 pub mod supervisor;
@@ -34,7 +40,9 @@ pub use clock::{Clock, SystemClock};
 pub use error::{StageError, WorkerError};
 pub use health::Health;
 pub use metrics::{Metrics, Summary};
+pub use profile::{Profile, Profiler};
 pub use program::{CompileError, Program};
+pub use release::{Release, Releases};
 pub use settings::{Input, Limits, Outputs, Run, Settings, TopicFilter};
 pub use supervisor::{RunError, Supervisor};
 pub use worker::Worker;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use haechi_detect::Hits;
 use haechi_log::{Records, TopicPartition};
-use haechi_rules::RuleSet;
+use haechi_rules::{RollupKind, RuleHeader, RuleSet};
 use haechi_window::Outcome;
 use prometheus::core::Collector;
 use prometheus::{
@@ -13,6 +13,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::release::Release;
 use crate::stage1::DecodedBatch;
 
 /// Buckets for seconds, from a millisecond to half a minute.
@@ -29,9 +30,8 @@ pub struct Metrics {
     dead_letters: IntCounterVec,
     clamped: IntCounterVec,
     untimed: IntCounterVec,
-    hits: Vec<IntCounter>,
-    correlations: Vec<IntCounter>,
-    rollup_rows: Vec<IntCounter>,
+    rule_hits: IntCounterVec,
+    reloads: IntCounterVec,
     alerts: IntCounter,
     late: IntCounter,
     exchange_records: IntCounter,
@@ -47,6 +47,7 @@ pub struct Metrics {
     watermark_delay: GaugeVec,
     assigned: IntGaugeVec,
     state_bytes: IntGaugeVec,
+    held: IntGaugeVec,
     rss: IntGauge,
     pub(crate) restarts: IntCounter,
     pub(crate) panics: IntCounter,
@@ -92,48 +93,26 @@ impl Builder {
 }
 
 impl Metrics {
-    /// Metrics for a run of `rules`.
+    /// Registers all metrics.
     ///
     /// # Errors
     /// When a metric cannot be registered, which is a defect.
-    pub fn new(rules: &RuleSet) -> Result<Arc<Self>, prometheus::Error> {
+    pub fn new() -> Result<Arc<Self>, prometheus::Error> {
         let b = Builder {
             registry: Registry::new(),
         };
-        let rule_hits = b.counters(
-            "haechi_rule_hits_total",
-            "events (detections), findings (correlations) or rows (rollups) per rule",
-            &["rule", "kind"],
+        let reloads = b.counters(
+            "haechi_rule_reloads_total",
+            "changed rule sets that were taken over or refused",
+            &["result"],
         )?;
-        let per_rule = |kind: &'static str, ids: Vec<&str>| -> Vec<IntCounter> {
-            ids.into_iter()
-                .map(|id| rule_hits.with_label_values(&[id, kind]))
-                .collect()
-        };
-        let hits = per_rule(
-            "detection",
-            rules
-                .detections
-                .iter()
-                .map(|rule| &*rule.header.id)
-                .collect(),
-        );
-        let correlations = per_rule(
-            "correlation",
-            rules
-                .correlations
-                .iter()
-                .map(|rule| &*rule.header.id)
-                .collect(),
-        );
-        let rollup_rows = per_rule(
-            "rollup",
-            rules.rollups.iter().map(|rule| &*rule.header.id).collect(),
-        );
+        for result in ["taken", "refused"] {
+            // There from the start, so that the first one is seen as an increase.
+            reloads.with_label_values(&[result]);
+        }
         Ok(Arc::new(Self {
-            hits,
-            correlations,
-            rollup_rows,
+            rule_hits: b.counters("haechi_rule_hits_total", "events (detections), findings (correlations) or rows (rollups) per rule", &["rule", "kind"])?,
+            reloads,
             records: b.counters("haechi_records_total", "records read from input topics, dead letters included", &["topic"])?,
             bytes: b.counters("haechi_bytes_total", "payload bytes read from input topics", &["topic"])?,
             batches: b.counter("haechi_batches_total", "record batches decoded")?,
@@ -155,6 +134,7 @@ impl Metrics {
             watermark_delay: b.gauges("haechi_watermark_delay_seconds", "how far the watermark is behind the clock", &["stage", "topic", "partition"])?,
             assigned: b.add(IntGaugeVec::new(Opts::new("haechi_assigned_partitions", "partitions owned by a worker"), &["worker", "stage"]))?,
             state_bytes: b.add(IntGaugeVec::new(Opts::new("haechi_state_bytes", "bytes held for open windows"), &["worker"]))?,
+            held: b.add(IntGaugeVec::new(Opts::new("haechi_held_partitions", "source partitions that wait for slower ones"), &["worker"]))?,
             rss: b.add(IntGauge::new("haechi_resident_memory_bytes", "resident memory of the process"))?,
             restarts: b.counter("haechi_worker_restarts_total", "workers started again with a new handle on the log")?,
             panics: b.counter("haechi_worker_panics_total", "workers that panicked")?,
@@ -166,11 +146,39 @@ impl Metrics {
 impl Metrics {
     /// A worker's handle.
     #[must_use]
-    pub fn worker(self: &Arc<Self>, id: usize) -> WorkerMetrics {
+    pub fn worker(self: &Arc<Self>, id: usize, release: &Arc<Release>) -> WorkerMetrics {
         WorkerMetrics {
             worker: id.to_string(),
+            release: Arc::clone(release),
             all: Arc::clone(self),
         }
+    }
+
+    /// The counters of a rule set. A rule that was counted before goes on where it was.
+    #[must_use]
+    pub fn rules(&self, rules: &RuleSet) -> RuleCounters {
+        let count = |kind: &'static str, headers: &mut dyn Iterator<Item = &RuleHeader>| {
+            headers
+                .map(|header| self.rule_hits.with_label_values(&[&*header.id, kind]))
+                .collect()
+        };
+        RuleCounters {
+            detections: count(
+                "detection",
+                &mut rules.detections.iter().map(|rule| &rule.header),
+            ),
+            correlations: count(
+                "correlation",
+                &mut rules.correlations.iter().map(|rule| &rule.header),
+            ),
+            rollups: count("rollup", &mut rules.rollups.iter().map(|rule| &rule.header)),
+        }
+    }
+
+    /// A changed rule set was taken over, or refused.
+    pub fn reloaded(&self, taken: bool) {
+        let result = if taken { "taken" } else { "refused" };
+        self.reloads.with_label_values(&[result]).inc();
     }
 
     /// Everything in Prometheus' text format.
@@ -188,7 +196,8 @@ impl Metrics {
 
     /// What a run has done so far.
     #[must_use]
-    pub fn summary(&self, rules: &RuleSet) -> Summary {
+    pub fn summary(&self, release: &Release) -> Summary {
+        let (rules, counters) = (&release.program.rules, &release.counters);
         let sum = |counters: &IntCounterVec| -> u64 {
             let families = counters.collect();
             let metrics = families.iter().flat_map(|family| family.get_metric());
@@ -198,7 +207,7 @@ impl Metrics {
         };
         let headers = rules.detections.iter().map(|rule| &rule.header);
         let detections = headers
-            .zip(&self.hits)
+            .zip(&counters.detections)
             .zip(rules.detections.iter().map(|rule| rule.alerts));
         let detections = detections
             .filter(|(_, alerts)| *alerts)
@@ -207,8 +216,13 @@ impl Metrics {
             .correlations
             .iter()
             .map(|rule| &rule.header)
-            .zip(&self.correlations);
-        let per_rule = detections.chain(correlations);
+            .zip(&counters.correlations);
+        let rollups = rules.rollups.iter().zip(&counters.rollups);
+        let findings = rollups
+            .clone()
+            .filter(|(rule, _)| rule.kind == RollupKind::Alert)
+            .map(|(rule, count)| (&rule.header, count));
+        let per_rule = detections.chain(correlations).chain(findings);
         let mut alerts: Vec<(String, String, u64)> = per_rule
             .map(|(header, count)| (header.id.to_string(), header.title.clone(), count.get()))
             .filter(|(_, _, count)| *count > 0)
@@ -221,10 +235,21 @@ impl Metrics {
             clamped: sum(&self.clamped),
             untimed: sum(&self.untimed),
             late: self.late.get(),
-            rollup_rows: self.rollup_rows.iter().map(IntCounter::get).sum(),
+            rollup_rows: rollups
+                .filter(|(rule, _)| rule.kind != RollupKind::Alert)
+                .map(|(_, count)| count.get())
+                .sum(),
             alerts,
         }
     }
+}
+
+/// One counter per rule, in the order of the rule set.
+#[derive(Debug)]
+pub struct RuleCounters {
+    detections: Vec<IntCounter>,
+    correlations: Vec<IntCounter>,
+    rollups: Vec<IntCounter>,
 }
 
 /// What a run has done.
@@ -252,9 +277,15 @@ pub struct Summary {
 pub struct WorkerMetrics {
     worker: String,
     all: Arc<Metrics>,
+    release: Arc<Release>,
 }
 
 impl WorkerMetrics {
+    /// From now on these rules are counted.
+    pub fn adopt(&mut self, release: &Arc<Release>) {
+        self.release = Arc::clone(release);
+    }
+
     /// A batch went through stage 1.
     pub fn detected(&self, records: &Records, batch: &DecodedBatch, hits: &Hits, took: Duration) {
         let all = &self.all;
@@ -276,7 +307,7 @@ impl WorkerMetrics {
             counter.with_label_values(topic).inc_by(count);
         }
         for hit in &hits.hits {
-            if let Some(counter) = all.hits.get(hit.rule as usize) {
+            if let Some(counter) = self.release.counters.detections.get(hit.rule as usize) {
                 counter.inc();
             }
         }
@@ -293,9 +324,15 @@ impl WorkerMetrics {
             let counter = match outcome {
                 Outcome::Correlated(correlated) => {
                     self.all.alerts.inc();
-                    self.all.correlations.get(correlated.rule)
+                    self.release.counters.correlations.get(correlated.rule)
                 }
-                Outcome::Rollup(row) => self.all.rollup_rows.get(row.rule),
+                Outcome::Rollup(row) => {
+                    let rollup = self.release.program.rules.rollups.get(row.rule);
+                    if rollup.is_some_and(|rule| rule.kind == RollupKind::Alert) {
+                        self.all.alerts.inc();
+                    }
+                    self.release.counters.rollups.get(row.rule)
+                }
                 Outcome::Late(_) => Some(&self.all.late),
             };
             if let Some(counter) = counter {
@@ -377,6 +414,14 @@ impl WorkerMetrics {
             .watermark_delay
             .with_label_values(&labels)
             .set(now_ns.saturating_sub(watermark_ns).max(0) as f64 / 1e9);
+    }
+
+    /// So many source partitions wait for slower ones.
+    pub fn held(&self, partitions: usize) {
+        self.all
+            .held
+            .with_label_values(&[&self.worker])
+            .set(i64::try_from(partitions).unwrap_or(i64::MAX));
     }
 
     /// Bytes held for open windows.

@@ -42,7 +42,10 @@ impl Pipeline {
         })?;
         Ok(Self {
             decoder,
-            detector: Detector::new(Arc::clone(&program.detections)),
+            detector: Detector::with_cache(
+                Arc::clone(&program.detections),
+                settings.limits.cache_bytes,
+            ),
             classes: Vec::new(),
         })
     }

@@ -31,12 +31,16 @@ pub enum CompileError {
 }
 
 impl Program {
-    /// Compiles `rules`; `inputs` are the names that rollups may read `FROM`.
+    /// Compiles `rules`; `inputs` are the names that rollups may read `FROM`, and a regular expression may take `regex_bytes` to work.
     ///
     /// # Errors
     /// When a rule cannot be compiled; the error names the rules.
-    pub fn compile(rules: RuleSet, inputs: &[Arc<str>]) -> Result<Self, CompileError> {
-        let detections = detect::Plan::compile(&rules.detections)?;
+    pub fn compile(
+        rules: RuleSet,
+        inputs: &[Arc<str>],
+        regex_bytes: usize,
+    ) -> Result<Self, CompileError> {
+        let detections = detect::Plan::compile_within(&rules.detections, regex_bytes)?;
         let tables = window::Tables::new(inputs.iter().cloned());
         let aggregations =
             window::Plan::compile(&rules, &tables).map_err(CompileError::Aggregations)?;

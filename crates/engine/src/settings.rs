@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haechi_decode as decode;
+use haechi_detect::{Detector, Plan};
 
 /// One declared input: topics that carry one kind of log.
 #[derive(Debug, Clone)]
@@ -64,7 +65,7 @@ pub struct Outputs {
     pub late: String,
 }
 
-/// Bounds that keep bad input from taking a worker down.
+/// Bounds that keep bad input from taking a worker down, and its memory within limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Records above this many bytes are dead letters.
@@ -73,6 +74,10 @@ pub struct Limits {
     pub max_depth: usize,
     /// Raw events above this many bytes are truncated in alerts.
     pub evidence_bytes: usize,
+    /// What a worker remembers of the values of an input, so as not to match them again, takes about this many bytes.
+    pub cache_bytes: usize,
+    /// A regular expression may take about this many bytes to work, in each worker and for each input.
+    pub regex_bytes: usize,
 }
 
 impl Default for Limits {
@@ -81,6 +86,8 @@ impl Default for Limits {
             max_record_bytes: 16 << 20,
             max_depth: 64,
             evidence_bytes: 64 << 10,
+            cache_bytes: Detector::DEFAULT_CACHE_BYTES,
+            regex_bytes: Plan::DEFAULT_REGEX_BYTES,
         }
     }
 }
@@ -107,6 +114,8 @@ pub struct Settings {
     pub commit_interval: Duration,
     /// How often a worker repeats the watermarks of its partitions when nothing else is to be said.
     pub heartbeat: Duration,
+    /// How far a source partition may be ahead of the slowest in event time before it has to wait; windows only.
+    pub max_skew: Duration,
     /// Bounds on single records.
     pub limits: Limits,
     /// When the run ends.

@@ -18,12 +18,14 @@ use crate::error::StageError;
 use crate::pipeline::Pipeline;
 use crate::program::Program;
 use crate::settings::{Input, Settings};
-use crate::worker::Shared;
+use crate::skew::Standing;
 
 /// The source partitions of one worker, and one decoder and detector per input.
 pub struct Stage1 {
     program: Arc<Program>,
     settings: Arc<Settings>,
+    /// Detectors take note of what rules and fields cost.
+    profiled: bool,
     pipelines: BTreeMap<usize, Pipeline>,
     partitions: BTreeMap<TopicPartition, SourcePartition>,
     topology: Topology,
@@ -58,17 +60,34 @@ impl std::ops::Deref for DecodedBatch {
 }
 
 impl Stage1 {
-    /// Owning nothing yet.
+    /// Owning nothing yet. When `profiled`, detection says what its time goes into.
     #[must_use]
-    pub fn new(shared: &Shared) -> Self {
+    pub fn new(program: &Arc<Program>, settings: &Arc<Settings>, profiled: bool) -> Self {
         Self {
-            program: Arc::clone(&shared.program),
-            settings: Arc::clone(&shared.settings),
+            program: Arc::clone(program),
+            settings: Arc::clone(settings),
+            profiled,
             pipelines: BTreeMap::new(),
             partitions: BTreeMap::new(),
             topology: Topology::default(),
             knows_topology: false,
         }
+    }
+
+    /// From now on these rules hold. Partitions, and how far event time has come in them, stay as they are.
+    pub fn adopt(&mut self, program: &Arc<Program>) {
+        self.program = Arc::clone(program);
+        self.pipelines.clear();
+        for partition in self.partitions.values_mut() {
+            partition.spoken = None;
+        }
+    }
+
+    /// How far each partition has been read.
+    pub fn positions(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
+        let partitions = self.partitions.iter();
+        partitions
+            .filter_map(|(at, partition)| Some((at, partition.position.or(partition.committed)?)))
     }
 
     /// Takes a partition over; answers where to begin reading.
@@ -177,6 +196,12 @@ impl Stage1 {
             .pipeline(batch.input)?
             .detector
             .detect(&batch.decoded.batch)?)
+    }
+
+    /// What the detections of each input cost, if this worker takes note of that.
+    pub(crate) fn profiles(&self) -> impl Iterator<Item = haechi_detect::Profile> + '_ {
+        let pipelines = self.pipelines.values();
+        pipelines.filter_map(|pipeline| pipeline.detector.profile())
     }
 
     /// Adds the batch and its hits to the partial aggregates.
@@ -360,6 +385,41 @@ impl Stage1 {
             .filter_map(|(at, partition)| Some((at, partition.clock.watermark_ns()?)))
     }
 
+    /// How far event time has come in each partition.
+    #[must_use]
+    pub fn standings(&self) -> BTreeMap<TopicPartition, Standing> {
+        let standing = |partition: &SourcePartition| match partition.clock.state() {
+            SourceState::Active => partition
+                .clock
+                .watermark_ns()
+                .map_or(Standing::Unknown, Standing::At),
+            SourceState::Idle => Standing::Idle,
+            SourceState::Ended => Standing::Ended,
+        };
+        let partitions = self.partitions.iter();
+        partitions
+            .map(|(at, partition)| (at.clone(), standing(partition)))
+            .collect()
+    }
+
+    /// These partitions are not read for now.
+    pub fn hold(&mut self, partitions: &[TopicPartition]) {
+        for at in partitions {
+            if let Some(partition) = self.partitions.get_mut(at) {
+                partition.clock.hold();
+            }
+        }
+    }
+
+    /// These partitions are read again.
+    pub fn release(&mut self, partitions: &[TopicPartition], now_ns: i64) {
+        for at in partitions {
+            if let Some(partition) = self.partitions.get_mut(at) {
+                partition.clock.release(now_ns);
+            }
+        }
+    }
+
     /// How many partitions are owned.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -392,7 +452,11 @@ impl Stage1 {
                     .inputs
                     .get(input)
                     .ok_or(StageError::UnknownInput(input))?;
-                Ok(entry.insert(Pipeline::new(declared, &self.program, &self.settings)?))
+                let mut pipeline = Pipeline::new(declared, &self.program, &self.settings)?;
+                if self.profiled {
+                    pipeline.detector.profile_from_now();
+                }
+                Ok(entry.insert(pipeline))
             }
         }
     }

@@ -63,6 +63,21 @@ impl Stage2 {
         }
     }
 
+    /// From now on these rules hold. Rules that mean what they meant keep their windows, new ones begin with what comes; answers how
+    /// many kept them.
+    pub fn adopt(&mut self, plan: &Arc<Plan>) -> usize {
+        self.plan = Arc::clone(plan);
+        let partitions = self.partitions.values_mut();
+        let kept = partitions.map(|partition| partition.merger.adopt(plan));
+        kept.max().unwrap_or(0)
+    }
+
+    /// How far each partition has been read.
+    pub fn positions(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
+        let partitions = self.partitions.iter();
+        partitions.map(|(at, partition)| (at, partition.position))
+    }
+
     /// Takes a partition over; answers where to begin reading.
     pub fn open(&mut self, assignment: &Assignment, now: Instant) -> Start {
         let committed = assignment
@@ -188,9 +203,8 @@ impl Stage2 {
     /// Whether every source of every partition has ended (bounded runs).
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.partitions
-            .values()
-            .all(|partition| partition.merger.is_finished())
+        let mut partitions = self.partitions.values();
+        self.plan.is_empty() || partitions.all(|partition| partition.merger.is_finished())
     }
 
     /// Event time of each partition, nanoseconds; those not yet known are left out.

@@ -160,7 +160,7 @@ impl Supervisor {
     fn one_handle(&self, id: usize) -> Result<(), WorkerError> {
         let log = (self.open)(id)?;
         info!(worker = id, "worker started");
-        let worker = Worker::new(id, self.shared.clone(), log, self.metrics.worker(id));
+        let worker = Worker::new(id, self.shared.clone(), log, &self.metrics);
         worker.run(&|| self.stopped())
     }
 

@@ -18,9 +18,11 @@ use crate::clock::{Attention, Clock};
 use crate::emit::Emitter;
 use crate::error::{StageError, WorkerError};
 use crate::health::{Health, Vitals};
-use crate::metrics::WorkerMetrics;
-use crate::program::Program;
-use crate::settings::{Run, Settings};
+use crate::metrics::{Metrics, WorkerMetrics};
+use crate::profile::{Laps, Profiler, Stage};
+use crate::release::{Release, Releases};
+use crate::settings::{Exchange, Run, Settings};
+use crate::skew::Skew;
 use crate::stage1::Stage1;
 use crate::stage2::Stage2;
 
@@ -34,26 +36,31 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// What all workers of a process share.
 #[derive(Clone)]
 pub struct Shared {
-    /// The compiled rules.
-    pub program: Arc<Program>,
+    /// The rules in force.
+    pub releases: Arc<Releases>,
     /// What the run needs to know.
     pub settings: Arc<Settings>,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
     /// The vital signs of all workers.
     pub health: Arc<Health>,
+    /// Where the workers hand in what they did, when somebody wants to know.
+    pub profiler: Option<Arc<Profiler>>,
 }
 
 /// One thread's share of the work. See the [module](self).
 pub struct Worker {
     id: usize,
     shared: Shared,
+    release: Arc<Release>,
     log: Box<dyn Log>,
     stage1: Stage1,
     partials: Partials,
     stage2: Stage2,
     emitter: Emitter,
+    skew: Skew,
     metrics: WorkerMetrics,
+    laps: Laps,
     assigned: bool,
     dirty: bool,
     attention: Attention,
@@ -67,19 +74,18 @@ pub struct Worker {
 impl Worker {
     /// Worker number `id` over `log`, owning nothing yet: the group will assign it its partitions.
     #[must_use]
-    pub fn new(id: usize, shared: Shared, log: Box<dyn Log>, metrics: WorkerMetrics) -> Self {
-        let partitions = shared
-            .settings
-            .exchange
-            .as_ref()
-            .map_or(1, |exchange| exchange.partitions);
+    pub fn new(id: usize, shared: Shared, log: Box<dyn Log>, metrics: &Arc<Metrics>) -> Self {
+        let release = shared.releases.current();
+        let program = &release.program;
         Self {
             id,
-            stage1: Stage1::new(&shared),
-            partials: Partials::new(Arc::clone(&shared.program.aggregations), partitions),
-            stage2: Stage2::new(Arc::clone(&shared.program.aggregations)),
-            emitter: Emitter::new(&shared.program, &shared.settings),
-            metrics,
+            stage1: Stage1::new(program, &shared.settings, shared.profiler.is_some()),
+            partials: partials(&release, &shared.settings),
+            stage2: Stage2::new(Arc::clone(&program.aggregations)),
+            emitter: Emitter::new(program, &shared.settings),
+            skew: Skew::new(shared.settings.max_skew),
+            metrics: metrics.worker(id, &release),
+            laps: Laps::new(shared.profiler.clone()),
             assigned: false,
             dirty: false,
             attention: Attention::new(shared.clock.as_ref()),
@@ -87,6 +93,7 @@ impl Worker {
             last_commit: shared.clock.instant(),
             last_announcement: None,
             failures: 0,
+            release,
             log,
             shared,
         }
@@ -134,6 +141,8 @@ impl Worker {
             self.log.abort()?;
         }
         self.log.close()?;
+        self.laps.was(Stage::Emit);
+        self.laps.hand_in(self.stage1.profiles());
         Ok(())
     }
 
@@ -143,8 +152,12 @@ impl Worker {
         if let Some(event) = self.unanswered.take() {
             self.handle(event)?;
         }
+        if let Some(release) = self.shared.releases.other_than(self.release.number) {
+            self.adopt(release)?;
+        }
         let wait = self.until_commit().min(self.longest_poll());
         let mut events = self.log.poll(wait)?.into_iter();
+        self.laps.was(Stage::Wait);
         while let Some(event) = events.next() {
             if let Err(error) = self.handle(event) {
                 // Records will be read again; a change of the assignment is told only once.
@@ -186,16 +199,20 @@ impl Worker {
         let Some(decoded) = self.stage1.decode(records, now)? else {
             return Ok(());
         };
+        self.laps.was(Stage::Decode);
+        let hits = self.stage1.detect(&decoded)?;
+        self.laps.was(Stage::Detect);
         self.emitter
             .dead_letters(records, &decoded.bad, self.log.as_mut())?;
-        let hits = self.stage1.detect(&decoded)?;
         let alerts = self
             .emitter
             .alerts(records, &decoded, &hits, self.log.as_mut())?;
+        self.laps.was(Stage::Emit);
         self.stage1
             .aggregate(records, &decoded, &hits, &mut self.partials)?;
         self.stage1
             .advance(records, &decoded, self.attention.now_ns());
+        self.laps.was(Stage::Aggregate);
         self.metrics
             .detected(records, &decoded, &hits, started.elapsed());
         self.metrics.alerted(alerts);
@@ -211,12 +228,14 @@ impl Worker {
                 continue;
             };
             let merged = self.stage2.apply(&records.at, record.offset, payload)?;
+            self.laps.was(Stage::Aggregate);
             if let Some(reason) = merged.refused {
                 self.emitter
                     .dead_letter(&records.at, &record, &reason, self.log.as_mut())?;
             }
             self.emitter.outcomes(&merged.outcomes, self.log.as_mut())?;
             self.metrics.merged(&merged.outcomes);
+            self.laps.was(Stage::Emit);
         }
         if self.stage2.advance(&records.at, records.next_offset()) {
             self.dirty = true;
@@ -228,10 +247,12 @@ impl Worker {
     fn commit(&mut self) -> Result<(), WorkerError> {
         let started = Instant::now();
         let mut offsets = Vec::new();
-        if let Some(exchange) = self.shared.settings.exchange.clone() {
+        if let Some(exchange) = self.exchange() {
             self.learn_topology()?;
             let progress = self.progress();
-            for (partition, record) in self.partials.drain(&progress).map_err(StageError::from)? {
+            let records = self.partials.drain(&progress).map_err(StageError::from)?;
+            self.laps.was(Stage::Aggregate);
+            for (partition, record) in records {
                 self.metrics.exchanged(record.len());
                 let partition = i32::try_from(partition).unwrap_or(i32::MAX);
                 self.emitter
@@ -247,6 +268,7 @@ impl Worker {
             offsets = changed;
         }
         self.log.commit(&offsets)?;
+        self.laps.was(Stage::Emit);
         self.stage1.committed();
         self.stage2.committed();
         self.failures = 0;
@@ -254,6 +276,55 @@ impl Worker {
         self.last_commit = self.shared.clock.instant();
         self.metrics.committed(started.elapsed());
         self.observe(self.shared.clock.now_ns());
+        self.balance()
+    }
+
+    /// Partitions that are far ahead of the slowest wait for it, so that open windows do not pile up.
+    fn balance(&mut self) -> Result<(), WorkerError> {
+        let standings = self.stage1.standings();
+        let change = if self.release.program.aggregates() {
+            let slowest = self.stage2.watermarks().map(|(_, watermark)| watermark);
+            self.skew.compare(&standings, slowest.min())
+        } else {
+            self.skew.none(&standings)
+        };
+        if !change.pause.is_empty() {
+            self.log.pause(&change.pause)?;
+            self.stage1.hold(&change.pause);
+            self.skew.hold(change.pause);
+        }
+        if !change.resume.is_empty() {
+            self.log.resume(&change.resume)?;
+            self.stage1.release(&change.resume, self.attention.now_ns());
+            self.skew.release(&change.resume);
+        }
+        self.metrics.held(self.skew.len());
+        Ok(())
+    }
+
+    /// New rules are in force. What the old ones found is committed first, so that the change falls between two commits; rules that
+    /// mean what they meant keep their windows.
+    fn adopt(&mut self, release: Arc<Release>) -> Result<(), WorkerError> {
+        self.commit()?;
+        let program = &release.program;
+        self.stage1.adopt(program);
+        self.partials = partials(&release, &self.shared.settings);
+        let kept = self.stage2.adopt(&program.aggregations);
+        self.emitter.adopt(program);
+        self.metrics.adopt(&release);
+        self.last_announcement = None;
+        let offsets = self.stage1.positions().chain(self.stage2.positions());
+        let offsets: Vec<String> = offsets
+            .map(|(at, offset)| format!("{at}@{offset}"))
+            .collect();
+        info!(
+            worker = self.id,
+            release = release.number,
+            kept,
+            from = offsets.join(" "),
+            "new rules: they hold from here on"
+        );
+        self.release = release;
         Ok(())
     }
 
@@ -289,6 +360,7 @@ impl Worker {
             let start = if self.is_exchange(&assignment.at) {
                 self.stage2.open(&assignment, self.shared.clock.instant())
             } else {
+                self.skew.hold([assignment.at.clone()]);
                 self.stage1.open(&assignment, self.attention.now_ns())
             };
             info!(worker = self.id, partition = %assignment.at, from = ?start, "took over");
@@ -323,6 +395,7 @@ impl Worker {
                 Err(error) => return Err(error),
             }
         }
+        self.skew.release(partitions);
         for at in partitions {
             info!(worker = self.id, partition = %at, "handed over");
             self.metrics.forget(at);
@@ -410,6 +483,12 @@ impl Worker {
         exchange.map_or(0, |exchange| exchange.partitions as usize)
     }
 
+    /// The exchange, when there is something to send there.
+    fn exchange(&self) -> Option<Exchange> {
+        let aggregates = self.release.program.aggregates();
+        self.shared.settings.exchange.clone().filter(|_| aggregates)
+    }
+
     /// How long until a commit is due: with uncommitted work the commit interval, else the heartbeat.
     fn until_commit(&self) -> Duration {
         let now = self.shared.clock.instant();
@@ -423,7 +502,7 @@ impl Worker {
                 due(self.last_commit, settings.commit_interval)
             };
         }
-        if settings.exchange.is_none() || !self.stage1.can_speak() {
+        if self.exchange().is_none() || !self.stage1.can_speak() {
             return LONGEST_POLL;
         }
         self.last_announcement
@@ -464,4 +543,10 @@ impl Worker {
         }
         self.metrics.state(self.stage2.state_bytes());
     }
+}
+
+fn partials(release: &Release, settings: &Settings) -> Partials {
+    let exchange = settings.exchange.as_ref();
+    let partitions = exchange.map_or(1, |exchange| exchange.partitions);
+    Partials::new(Arc::clone(&release.program.aggregations), partitions)
 }

@@ -17,8 +17,8 @@ use haechi_engine::settings::Exchange;
 use haechi_engine::supervisor::OpenLog;
 use haechi_engine::worker::Shared;
 use haechi_engine::{
-    Health, Input, Limits, Metrics, Outputs, Program, Run, RunError, Settings, Supervisor,
-    SystemClock, TopicFilter,
+    Health, Input, Limits, Metrics, Outputs, Program, Releases, Run, RunError, Settings,
+    Supervisor, SystemClock, TopicFilter,
 };
 use haechi_log::{
     EmbeddedConfig, EmbeddedLog, Event, Log, LogError, Message, Start, TopicPartition, Topology,
@@ -122,6 +122,7 @@ fn settings() -> Settings {
         }),
         commit_interval: Duration::from_millis(1),
         heartbeat: Duration::from_secs(1),
+        max_skew: Duration::MAX,
         limits: Limits::default(),
         run: Run::UntilEnd,
     }
@@ -150,9 +151,10 @@ fn run(panics: usize) -> (Result<(), RunError>, String, BTreeMap<String, Vec<Str
     let loaded = haechi_rules::load_str(Path::new("rules.yml"), RULES);
     assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
     let program = Program::compile(loaded.rules, &["events".into()]).unwrap();
-    let metrics = Metrics::new(&program.rules).unwrap();
+    let metrics = Metrics::new().unwrap();
     let shared = Shared {
-        program: Arc::new(program),
+        releases: Arc::new(Releases::new(Arc::new(program), &metrics)),
+        profiler: None,
         settings: Arc::new(settings()),
         clock: Arc::new(SystemClock),
         health: Arc::new(Health::new(2, Duration::from_secs(60))),

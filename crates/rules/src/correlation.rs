@@ -187,7 +187,8 @@ fn boolean(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<bool> {
     }
 }
 
-fn timespan(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<i64> {
+/// A duration such as `15m`.
+pub(crate) fn timespan(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<i64> {
     let text = text(entry, report)?;
     let span = nanoseconds(&text);
     if span.is_none() {

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use crate::codes::{self, Code};
 use crate::correlation::{self, Correlation, Reference};
-use crate::detection::{DetectionRule, Expr};
+use crate::detection::DetectionRule;
 use crate::diagnostic::Diagnostic;
 use crate::document::{Body, Draft};
 use crate::filter::{self, Scope};
+use crate::outline::{self, Outline};
+use crate::pipeline::{Pipelines, Renamed};
 use crate::rule::RuleSet;
 
 /// A rule and the file it is in.
@@ -18,17 +20,22 @@ pub(crate) struct Placed {
     pub(crate) draft: Draft,
 }
 
-/// Links the rules of all files, in their order. What is wrong is added to `diagnostics`.
-pub(crate) fn link(drafts: Vec<Placed>, diagnostics: &mut Vec<Diagnostic>) -> RuleSet {
+/// Links the rules of all files, in their order, and puts them through the processing pipelines. What is wrong is added to
+/// `diagnostics`.
+pub(crate) fn link(
+    drafts: Vec<Placed>,
+    pipelines: &Pipelines,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> RuleSet {
     let drafts = without_duplicates(drafts, diagnostics);
     let directory = Directory::of(&drafts, diagnostics);
     let mut rules = RuleSet::default();
-    let mut detections: Vec<DetectionRule> = Vec::new();
+    let mut detections: Vec<outline::Draft> = Vec::new();
     let mut correlations = Vec::new();
     let mut filters = Vec::new();
     for Placed { draft, .. } in drafts {
         match draft.body {
-            Body::Detection(rule) => detections.push(rule),
+            Body::Detection(draft) => detections.push(draft),
             Body::Correlation(draft) => correlations.push(draft),
             Body::Filter(draft) => filters.push(draft),
             Body::Rollup(rollup) => rules.rollups.push(Arc::new(rollup)),
@@ -40,10 +47,15 @@ pub(crate) fn link(drafts: Vec<Placed>, diagnostics: &mut Vec<Diagnostic>) -> Ru
         diagnostics,
     };
     linker.apply_filters(filters, &mut detections);
+    let (mut detections, renamed) = linker.finish(detections, pipelines);
     let correlations = correlations
         .into_iter()
         .filter_map(|draft| linker.correlation(draft));
-    rules.correlations = correlations.map(Arc::new).collect();
+    let mut correlations: Vec<Correlation> = correlations.collect();
+    for correlation in &mut correlations {
+        renamed.correlation(correlation, linker.diagnostics);
+    }
+    rules.correlations = correlations.into_iter().map(Arc::new).collect();
     silence_parts(&rules.correlations, &mut detections);
     rules.detections = detections.into_iter().map(Arc::new).collect();
     rules
@@ -150,6 +162,17 @@ impl Directory {
         directory
     }
 
+    /// Follows the detections to their new places; those without one do not load.
+    fn renumber(&mut self, places: &[Option<usize>]) {
+        let names = self.names.values_mut().flatten();
+        for target in self.ids.values_mut().chain(names) {
+            if let Target::Detection(index) = target {
+                let place = places.get(*index).copied().flatten();
+                *target = place.map_or(Target::Broken, Target::Detection);
+            }
+        }
+    }
+
     fn look_up(&self, text: &str) -> &[Target] {
         match self.ids.get(text) {
             Some(target) => std::slice::from_ref(target),
@@ -179,20 +202,20 @@ impl Linker<'_> {
         ));
     }
 
-    /// The detections that a rule of `file` refers to. Complains about every reference that leads to none; `correlations` says
+    /// The detections that a rule of `file` refers to, by reference. Complains about every one that leads to none; `correlations` says
     /// why one to a correlation does not do.
     fn detections(
         &mut self,
         references: &[Reference],
         file: &Arc<Path>,
         correlations: &str,
-    ) -> Option<Vec<usize>> {
+    ) -> Vec<Option<usize>> {
         let mut found = Vec::with_capacity(references.len());
         for reference in references {
             let text = &reference.text;
             let (code, message) = match self.directory.look_up(text) {
                 [Target::Detection(index)] => {
-                    found.push(*index);
+                    found.push(Some(*index));
                     continue;
                 }
                 [] => (
@@ -224,15 +247,16 @@ impl Linker<'_> {
                 }
             };
             self.add(code, file, reference, message);
+            found.push(None);
         }
-        (found.len() == references.len()).then_some(found)
+        found
     }
 
     /// Adds each filter's condition to the rules that it is for.
-    fn apply_filters(&mut self, filters: Vec<filter::Draft>, detections: &mut [DetectionRule]) {
-        let mut added: BTreeMap<usize, Vec<Expr>> = BTreeMap::new();
+    fn apply_filters(&mut self, filters: Vec<filter::Draft>, detections: &mut [outline::Draft]) {
+        let mut added: BTreeMap<usize, Vec<Outline>> = BTreeMap::new();
         for filter in filters {
-            for index in self.filtered(&filter, detections).unwrap_or_default() {
+            for index in self.filtered(&filter, detections) {
                 added
                     .entry(index)
                     .or_default()
@@ -241,18 +265,41 @@ impl Linker<'_> {
         }
         for (index, conditions) in added {
             if let Some(rule) = detections.get_mut(index) {
-                let own = std::mem::replace(&mut rule.condition, Expr::Const(true));
-                rule.condition = Expr::all(std::iter::once(own).chain(conditions));
+                conditions
+                    .into_iter()
+                    .for_each(|condition| rule.outline.require(condition));
             }
         }
     }
 
-    /// The detections that a filter is for; none when one of its references leads nowhere.
-    fn filtered(
+    /// Puts the detections through the pipelines. Those that do not come out are left out, and what refers to them is told so.
+    fn finish<'p>(
         &mut self,
-        filter: &filter::Draft,
-        detections: &[DetectionRule],
-    ) -> Option<Vec<usize>> {
+        drafts: Vec<outline::Draft>,
+        pipelines: &'p Pipelines,
+    ) -> (Vec<DetectionRule>, Renamed<'p>) {
+        let mut renamed = Renamed::new(pipelines);
+        let mut places = Vec::with_capacity(drafts.len());
+        let mut detections = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            match renamed.apply(draft).and_then(outline::Draft::finish) {
+                Ok(rule) => {
+                    places.push(Some(detections.len()));
+                    detections.push(rule);
+                }
+                Err(wrong) => {
+                    places.push(None);
+                    renamed.forget();
+                    self.diagnostics.extend(wrong);
+                }
+            }
+        }
+        self.directory.renumber(&places);
+        (detections, renamed)
+    }
+
+    /// The detections that a filter is for. A reference that leads nowhere takes the filter from no other rule.
+    fn filtered(&mut self, filter: &filter::Draft, detections: &[outline::Draft]) -> Vec<usize> {
         let file = &filter.header.file;
         let inside = |index: usize| {
             detections
@@ -276,11 +323,12 @@ impl Linker<'_> {
                 );
                 self.diagnostics.push(found);
             }
-            return Some(chosen);
+            return chosen;
         };
-        let found = self.detections(references, file, "filters are for detections")?;
+        let found = self.detections(references, file, "filters are for detections");
         let mut chosen = Vec::with_capacity(found.len());
         for (reference, index) in references.iter().zip(found) {
+            let Some(index) = index else { continue };
             if !inside(index) {
                 let message = format!(
                     "the filter does not apply to `{}`, whose logsource is not in {}",
@@ -291,7 +339,7 @@ impl Linker<'_> {
                 chosen.push(index);
             }
         }
-        Some(chosen)
+        chosen
     }
 
     /// A correlation with its references looked up; none when one of them leads nowhere.
@@ -301,7 +349,8 @@ impl Linker<'_> {
             &draft.rules,
             &file,
             "correlations of correlations are not supported yet",
-        )?;
+        );
+        let found = found.into_iter().collect::<Option<Vec<usize>>>()?;
         let mut rules: Vec<usize> = Vec::with_capacity(found.len());
         for index in found {
             // The same rule may be named by its id and by its name.

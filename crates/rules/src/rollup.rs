@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::codes;
+use crate::correlation::timespan;
 use crate::diagnostic::Span;
 use crate::fields::{find, mapping, refuse_others, require, similar, text};
 use crate::report::Report;
@@ -21,6 +22,20 @@ pub struct Rollup {
     pub sql_span: Span,
     /// The types of fields that are not text.
     pub types: BTreeMap<String, FieldType>,
+    /// How long after the watermark has passed a window's end late events still change its rows, in nanoseconds; 0 for not at all.
+    pub allowed_lateness_ns: i64,
+    /// What becomes of the rows.
+    pub kind: RollupKind,
+}
+
+/// What becomes of a rollup's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum RollupKind {
+    /// They are written as rows.
+    #[default]
+    Rows,
+    /// Each of them is a finding, with the rule's level and tags.
+    Alert,
 }
 
 /// The type of a field in a rollup's query.
@@ -36,7 +51,8 @@ pub enum FieldType {
     Boolean,
 }
 
-const KEYS: [&str; 2] = ["sql", "types"];
+const KEYS: [&str; 4] = ["sql", "types", "allowed_lateness", "kind"];
+const KINDS: [&str; 2] = ["rows", "alert"];
 const TYPES: [&str; 4] = ["string", "bigint", "double", "boolean"];
 
 /// Reads the `rollup` of a rule. Complains about everything wrong in it, and gives none when anything is.
@@ -59,13 +75,39 @@ pub(crate) fn read(
         Some(entry) => types(entry, report),
         None => Some(BTreeMap::new()),
     };
+    let allowed_lateness_ns = match find(entries, "allowed_lateness") {
+        Some(entry) => timespan(entry, report),
+        None => Some(0),
+    };
+    let kind = match find(entries, "kind") {
+        Some(entry) => kind(entry, report),
+        None => Some(RollupKind::Rows),
+    };
     let (sql, sql_span) = sql?;
     Some(Rollup {
         header,
         sql,
         sql_span,
         types: types?,
+        allowed_lateness_ns: allowed_lateness_ns?,
+        kind: kind?,
     })
+}
+
+fn kind(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<RollupKind> {
+    match text(entry, report)?.as_str() {
+        "rows" => Some(RollupKind::Rows),
+        "alert" => Some(RollupKind::Alert),
+        other => {
+            report.advise(
+                &codes::BAD_ROLLUP_KIND,
+                entry.value.span,
+                format!("there is no kind `{other}` of rollup"),
+                format!("kinds are {}", KINDS.join(", ")),
+            );
+            None
+        }
+    }
 }
 
 fn types(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<BTreeMap<String, FieldType>> {

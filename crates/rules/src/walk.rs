@@ -29,6 +29,14 @@ pub(crate) struct Walk {
     seen: HashSet<PathBuf>,
 }
 
+/// The rule files that these files and folders hold, each once, in the order in which they are loaded.
+#[must_use]
+pub fn files(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut walk = Walk::default();
+    paths.iter().for_each(|path| walk.add(path));
+    walk.files
+}
+
 impl Walk {
     /// Adds a file, or the rule files of a folder.
     pub(crate) fn add(&mut self, path: &Path) {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use rustc_hash::FxHashMap;
 
 use crate::count::{Arrival, Counter, GroupEvents, decode_section};
 use crate::error::WindowError;
-use crate::frame::{Frame, FrameError, Section, SectionKind, corrupt};
+use crate::frame::{Fingerprint, Frame, FrameError, Section, SectionKind, corrupt};
 use crate::outcome::{Correlated, Late, LateKind, Outcome, RollupRow};
 use crate::plan::{Member, Plan};
 use crate::rollup::{RollupWindows, decode_section as decode_partials};
@@ -46,6 +47,42 @@ impl Merger {
         }
     }
 
+    /// From now on these rules hold. A rule that means what it meant keeps its state, whatever its place in the plan; what others
+    /// had open is dropped. Answers how many kept theirs.
+    pub fn adopt(&mut self, plan: &Arc<Plan>) -> usize {
+        let mut counters: FxHashMap<Fingerprint, Counter> = std::mem::take(&mut self.counters)
+            .into_iter()
+            .map(|counter| (counter.fingerprint(), counter))
+            .collect();
+        let mut rollups: FxHashMap<Fingerprint, RollupWindows> = std::mem::take(&mut self.rollups)
+            .into_iter()
+            .map(|windows| (windows.fingerprint(), windows))
+            .collect();
+        let mut kept = 0;
+        for (index, count) in plan.counts.iter().enumerate() {
+            self.counters
+                .push(match counters.remove(&count.fingerprint) {
+                    Some(counter) => {
+                        kept += 1;
+                        counter.adopt(Arc::clone(count), index)
+                    }
+                    None => Counter::new(Arc::clone(count), index),
+                });
+        }
+        for (index, rollup) in plan.rollups.iter().enumerate() {
+            self.rollups
+                .push(match rollups.remove(&rollup.fingerprint) {
+                    Some(windows) => {
+                        kept += 1;
+                        windows.adopt(Arc::clone(rollup), index)
+                    }
+                    None => RollupWindows::new(Arc::clone(rollup), index),
+                });
+        }
+        self.plan = Arc::clone(plan);
+        kept
+    }
+
     /// Applies the next record of the partition: first its data, judged by the watermark as it stands, then its progress. Answers
     /// what that decided, in an order that depends on nothing but what is decided.
     ///
@@ -66,6 +103,7 @@ impl Merger {
                 }
             }
         }
+        self.revise(&mut outcomes)?;
         let before = self.watermark.get();
         self.watermark.hear(frame.progress);
         if let Some(watermark_ns) = self.watermark.get()
@@ -204,6 +242,19 @@ impl Merger {
         let merged = windows.merge(partials, self.watermark.get(), &mut late);
         outcomes.extend(late.into_iter().map(Outcome::Late));
         merged.map_err(|error| self.defect(index, &error))
+    }
+
+    /// Rows of rollups that late data of this record has changed.
+    fn revise(&mut self, outcomes: &mut Vec<Outcome>) -> Result<(), FrameError> {
+        let mut rows: Vec<RollupRow> = Vec::new();
+        for index in 0..self.rollups.len() {
+            if let Some(windows) = self.rollups.get_mut(index) {
+                let revised = windows.revise(&mut rows);
+                revised.map_err(|error| self.defect(index, &error))?;
+            }
+        }
+        outcomes.extend(rows.into_iter().map(Outcome::Rollup));
+        Ok(())
     }
 
     fn advance(

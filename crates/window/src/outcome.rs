@@ -7,7 +7,7 @@ use crate::source::SourceId;
 pub enum Outcome {
     /// A correlation's condition held.
     Correlated(Correlated),
-    /// A row of a rollup, final.
+    /// A row of a rollup.
     Rollup(RollupRow),
     /// Something came too late to count.
     Late(Late),
@@ -56,6 +56,10 @@ pub struct RollupRow {
     pub start_ns: i64,
     /// End of the window; exclusive.
     pub end_ns: i64,
+    /// 0 when the row is written first; one more each time that late events have changed it.
+    pub revision: u32,
+    /// Late events have changed the row so that HAVING no longer lets it through: there is no such row. It has no columns.
+    pub withdrawn: bool,
     /// The values of the GROUP BY expressions (without the window), under their SQL text. Together with rule and window
     /// they identify the row, also when the SELECT list leaves them out.
     pub group: Vec<(String, serde_json::Value)>,

@@ -86,7 +86,7 @@ impl Partials {
         self.add_hits(batch, hits, rows)?;
         let mut cache = ColumnCache::default();
         for rollup in &mut self.rollups {
-            rollup.add(batch, classes, input, &mut cache)?;
+            rollup.add(batch, classes, rows, input, &mut cache)?;
         }
         Ok(())
     }

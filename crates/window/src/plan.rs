@@ -102,7 +102,7 @@ impl Plan {
     #[must_use]
     pub fn longest_span_ns(&self) -> i64 {
         let spans = self.counts.iter().map(|count| count.rule.timespan_ns);
-        let widths = self.rollups.iter().map(|rollup| rollup.width_ns);
+        let widths = self.rollups.iter().map(|rollup| rollup.span_ns());
         spans.chain(widths).max().unwrap_or(0)
     }
 

@@ -8,6 +8,7 @@ mod faults;
 mod generated;
 mod observed;
 mod real_events;
+mod reload;
 mod time;
 mod topics;
 

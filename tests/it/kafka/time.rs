@@ -116,3 +116,54 @@ fn an_event_from_the_future_neither_closes_windows_nor_hides_in_one() {
         "{rows:?}"
     );
 }
+
+#[test]
+fn a_partition_that_is_hours_ahead_waits_and_nothing_becomes_late() {
+    let client = Client::required();
+    let mut app = App::new(&client, "skew");
+    app.workers = 1;
+    app.lateness = "5s";
+    app.max_skew = "1h";
+    app.idle_timeout = "60s";
+    app.rule(RULES);
+    let app = app.created();
+    let mut process = app.run();
+    let address = wait_until_ready(&mut process);
+
+    // Partition 0 is at the beginning and goes on to be read; the others are ten hours ahead, and have more to come.
+    let ahead = [1, 2, 3].map(|partition| failed(36_000, "bob", partition));
+    client.produce_records(&app.topics[0], &ahead);
+    client.produce_records(&app.topics[0], &[failed(1, "eve", 0)]);
+    let held = |least: f64| {
+        move |_: &haechi_tests::process::Running| {
+            let held = haechi_tests::http::Samples::scrape(address)?.sum("haechi_held_partitions");
+            (held == least).then_some(())
+        }
+    };
+    process.until(Duration::from_secs(30), "three wait", held(3.0));
+    let more = [1, 2, 3].map(|partition| failed(36_001, "bob", partition));
+    client.produce_records(&app.topics[0], &more);
+    // In its own time the slow one has two more of eve's, and they count.
+    client.produce_records(&app.topics[0], &[failed(2, "eve", 0), failed(3, "eve", 0)]);
+    haechi_tests::app::wait_for_metric(
+        &mut process,
+        "haechi_records_total",
+        6.0,
+        Duration::from_secs(30),
+    );
+    std::thread::sleep(Duration::from_secs(2));
+    let read = haechi_tests::http::Samples::scrape(address).map(|s| s.sum("haechi_records_total"));
+    assert_eq!(read, Some(6.0), "those who wait are not read");
+    client.produce_records(&app.topics[0], &[failed(36_100, "eve", 0)]);
+    process.until(Duration::from_secs(30), "nobody waits", held(0.0));
+    let last = [1, 2, 3].map(|partition| failed(36_100, "zed", partition));
+    client.produce_records(&app.topics[0], &last);
+    client.wait_for(&app.topic("alerts"), 2, Duration::from_secs(40));
+    process.terminate();
+    let _ = process.wait(Duration::from_secs(30)).succeeded();
+    let alerts = app.alerts(app.line());
+    let mut counts: Vec<u64> = alerts.iter().map(|alert| alert.count).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [3, 6], "eve's three, bob's six");
+    assert!(client.read(&app.topic("late")).is_empty());
+}

@@ -65,12 +65,13 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         topics.insert(source, log.add_topic(source.name(), 1)?);
     }
     let run = LocalRun {
-        program,
+        program: Arc::new(program),
         inputs,
         log,
         workers,
         schema: Schema::Brief,
         stop: stop::on_signals()?,
+        profiler: None,
     };
     let started = Instant::now();
     let (seed, events) = (args.seed, args.events);

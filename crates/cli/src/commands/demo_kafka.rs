@@ -54,6 +54,7 @@ pub(super) fn run(args: &DemoArgs, broker: &str) -> anyhow::Result<ExitCode> {
         &preflight,
         args.jobs.get(),
         Run::UntilEnd,
+        None,
         stop::on_signals()?,
     );
     over.store(true, Ordering::SeqCst);

@@ -1,5 +1,6 @@
 //! `haechi run`: the engine on Kafka.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,13 +9,16 @@ use std::time::Duration;
 use haechi_engine::settings::Exchange;
 use haechi_engine::supervisor::OpenLog;
 use haechi_engine::worker::Shared;
-use haechi_engine::{Health, Metrics, Program, Run, Settings, Summary, Supervisor, SystemClock};
+use haechi_engine::{
+    Health, Metrics, Program, Releases, Run, Settings, Summary, Supervisor, SystemClock,
+};
 use haechi_log::{KafkaConfig, KafkaLog, Log};
 use tracing::{info, warn};
 
 use crate::args::RunArgs;
 use crate::config::Config;
 use crate::preflight::{self, Preflight};
+use crate::reload::Reload;
 use crate::rulebook::Rulebook;
 use crate::{http, logging, stop};
 
@@ -30,18 +34,22 @@ const BATCH_BYTES: usize = 4 << 20;
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     logging::init("info");
     let config = Config::load(&args.config)?;
-    let program = compile(&config)?;
-    let preflight = preflight::check(&config, &program)?;
+    let Compiled { program, faults } = compile(&config)?;
+    let mut preflight = preflight::check(&config, &program)?;
     let workers = args
         .workers
         .map_or_else(|| config.worker_count(), usize::from);
     let stop = stop::on_signals()?;
-    let run = if args.until_end {
-        Run::UntilEnd
+    let (run, reload) = if args.until_end {
+        if !program.aggregates() {
+            preflight.exchange_partitions = None;
+        }
+        (Run::UntilEnd, None)
     } else {
-        Run::Endless
+        let exchange = preflight.exchange_partitions.is_some();
+        (Run::Endless, Some(Reload::new(&config, faults, exchange)?))
     };
-    let summary = start(&config, program, &preflight, workers, run, stop)?;
+    let summary = start(&config, program, &preflight, workers, run, reload, stop)?;
     info!(
         records = summary.records,
         dead_letters = summary.dead_letters,
@@ -51,14 +59,22 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Rules, compiled.
+pub(crate) struct Compiled {
+    pub(crate) program: Program,
+    /// What is wrong with rules that were left out, one text per error.
+    pub(crate) faults: BTreeSet<String>,
+}
+
 /// Loads and compiles the rules. Broken rules are reported and left out: the others must go on.
-pub(crate) fn compile(config: &Config) -> anyhow::Result<Program> {
-    let mut book = Rulebook::load(&config.rules);
+pub(crate) fn compile(config: &Config) -> anyhow::Result<Compiled> {
+    let mut book = Rulebook::load(&config.rules, &config.pipelines)?;
     let inputs: Vec<Arc<str>> = config
         .inputs
         .iter()
         .map(|input| Arc::clone(&input.name))
         .collect();
+    book.regex_bytes = config.limits.regex_bytes;
     let program = book.compile(&inputs)?;
     let count = book.report(false);
     if count.errors > 0 {
@@ -79,7 +95,10 @@ pub(crate) fn compile(config: &Config) -> anyhow::Result<Program> {
         fields = program.fields.len(),
         "rules compiled"
     );
-    Ok(program)
+    Ok(Compiled {
+        program,
+        faults: book.faults(),
+    })
 }
 
 /// Runs the workers until they are done or told to stop; answers what they did.
@@ -89,9 +108,10 @@ pub(super) fn start(
     preflight: &Preflight,
     workers: usize,
     run: Run,
+    reload: Option<Reload>,
     stop: Arc<AtomicBool>,
 ) -> anyhow::Result<Summary> {
-    let metrics = Metrics::new(&program.rules)?;
+    let metrics = Metrics::new()?;
     let health = Arc::new(Health::new(workers, STUCK_AFTER));
     let exchange = preflight.exchange_partitions.map(|partitions| Exchange {
         topic: config.exchange_topic().into(),
@@ -103,23 +123,28 @@ pub(super) fn start(
         exchange,
         commit_interval: config.commit_interval,
         heartbeat: HEARTBEAT,
+        max_skew: config.max_skew,
         limits: config.limits,
         run,
     };
     let open = opener(config, settings.exchange.as_ref());
     let shared = Shared {
-        program: Arc::new(program),
+        releases: Arc::new(Releases::new(Arc::new(program), &metrics)),
         settings: Arc::new(settings),
         clock: Arc::new(SystemClock),
         health: Arc::clone(&health),
+        profiler: None,
     };
     if let Some(address) = config.http {
         let address = http::serve(address, Arc::clone(&metrics), health)?;
         info!(%address, "serving /metrics, /healthz and /readyz");
     }
-    let program = Arc::clone(&shared.program);
+    let releases = Arc::clone(&shared.releases);
+    if let Some(reload) = reload {
+        reload.watch(Arc::clone(&releases), Arc::clone(&metrics))?;
+    }
     Supervisor::new(shared, Arc::clone(&metrics), open, stop).run(workers)?;
-    Ok(metrics.summary(&program.rules))
+    Ok(metrics.summary(&releases.current()))
 }
 
 /// How each worker gets its own member of the group and its own transactional producer.

@@ -19,7 +19,7 @@ pub(crate) fn run(action: &TopicsAction) -> anyhow::Result<ExitCode> {
         TopicsAction::Apply(options) => (options, true),
     };
     let config = Config::load(&options.config)?;
-    let program = commands::run::compile(&config)?;
+    let program = commands::run::compile(&config)?.program;
     let admin = KafkaAdmin::open(&config.kafka, WAIT)?;
     let cores = options
         .cores

@@ -3,7 +3,11 @@
 //! Every key is described in `docs/configuration.md`; `examples/haechi.yaml` shows them all. Whatever is wrong is
 //! reported with file, line and column.
 
+mod kind;
 mod raw;
+#[cfg(test)]
+#[allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod schema;
 mod secrets;
 mod validate;
 
@@ -15,9 +19,10 @@ use std::time::Duration;
 
 use haechi_engine::{Input, Limits, Outputs};
 use haechi_log::Delivery;
+use haechi_rules::Pipelines;
 
 /// A configuration file, validated.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// Prefix of the consumer group, the exchange topic and the transactional ids.
     pub(crate) app: String,
@@ -27,11 +32,17 @@ pub(crate) struct Config {
     pub(crate) workers: Option<usize>,
     pub(crate) delivery: Delivery,
     pub(crate) commit_interval: Duration,
+    /// How far a partition may be ahead of the slowest in event time.
+    pub(crate) max_skew: Duration,
+    /// How often rule files are looked at; zero: only when asked to.
+    pub(crate) reload_interval: Duration,
     /// librdkafka properties, secrets resolved.
     pub(crate) kafka: BTreeMap<String, String>,
     pub(crate) inputs: Vec<Arc<Input>>,
     /// Rule files and folders, relative ones resolved against the configuration file's folder.
     pub(crate) rules: Vec<PathBuf>,
+    /// What the rules go through before they are compiled.
+    pub(crate) pipelines: Pipelines,
     pub(crate) outputs: Outputs,
     /// Partitions of the exchange topic to create; `None` = by cores.
     pub(crate) exchange_partitions: Option<u32>,

@@ -13,9 +13,14 @@ pub(super) struct Config {
     pub(super) workers: Option<Spanned<usize>>,
     pub(super) delivery: Option<Spanned<String>>,
     pub(super) commit_interval: Option<Spanned<String>>,
+    pub(super) max_skew: Option<Spanned<String>>,
+    pub(super) reload_interval: Option<Spanned<String>>,
     pub(super) kafka: BTreeMap<String, Spanned<Scalar>>,
     pub(super) inputs: Spanned<Vec<Input>>,
     pub(super) rules: Spanned<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub(super) pipelines: Vec<Spanned<String>>,
+    pub(super) placeholders: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) outputs: Outputs,
     #[serde(default)]
@@ -41,9 +46,9 @@ pub(super) struct Input {
     pub(super) name: Spanned<String>,
     pub(super) topics: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) pattern: Option<Spanned<String>>,
-    pub(super) format: Spanned<String>,
-    #[serde(default)]
-    pub(super) logsource: Logsource,
+    pub(super) preset: Option<Spanned<String>>,
+    pub(super) format: Option<Spanned<String>>,
+    pub(super) logsource: Option<Spanned<Logsource>>,
     pub(super) timestamp: Option<String>,
     pub(super) lateness: Option<Spanned<String>>,
     pub(super) idle_timeout: Option<Spanned<String>>,
@@ -97,6 +102,8 @@ pub(super) struct Limits {
     pub(super) max_record_bytes: Option<Spanned<String>>,
     pub(super) max_depth: Option<Spanned<usize>>,
     pub(super) evidence_bytes: Option<Spanned<String>>,
+    pub(super) cache_bytes: Option<Spanned<String>>,
+    pub(super) regex_bytes: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -57,7 +57,8 @@ fn recruit() {
     let clock = Arc::new(SimClock::default());
     clock.skew.store(skew, Ordering::Relaxed);
     let shared = Shared {
-        program: program(),
+        releases: Arc::new(haechi_engine::Releases::new(program(), &metrics())),
+        profiler: None,
         settings: Arc::new(settings),
         clock: Arc::clone(&clock) as _,
         health: Arc::new(Health::new(1, Duration::from_secs(60))),
@@ -177,7 +178,7 @@ fn open(index: usize, starts: u32, shared: Shared) -> Result<(Worker, u64), Work
     let log = SimLog::open(&id)?;
     let client = log.client();
     world(|world| world.note(|| format!("process {index} starts as client {client}, {id}")));
-    let worker = Worker::new(0, shared, Box::new(log), metrics().worker(0));
+    let worker = Worker::new(0, shared, Box::new(log), &metrics());
     Ok((worker, client))
 }
 

@@ -74,7 +74,7 @@ fn live() -> Result<(), String> {
     world(|world| world.calm());
     until_at_rest("what was written is not read")?;
     // Time passes until every partition is idle and every window is over.
-    let idle = world(|world| world.plan.idle_timeout().as_secs()) as i64 * SECOND;
+    let idle = world(|world| world.plan.all_idle().as_secs()) as i64 * SECOND;
     let until = world(|world| world.now) + idle + 20 * SECOND;
     while world(|world| world.now) < until {
         calm_round(700 * MILLISECOND)?;

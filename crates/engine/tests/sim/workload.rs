@@ -57,7 +57,11 @@ pub(crate) fn program() -> Arc<Program> {
     let compile = || {
         let loaded = haechi_rules::load_str(Path::new("sim.yml"), RULES);
         assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
-        let program = Program::compile(loaded.rules, &["events".into()]);
+        let program = Program::compile(
+            loaded.rules,
+            &["events".into()],
+            Limits::default().regex_bytes,
+        );
         Arc::new(program.expect("the rules compile"))
     };
     Arc::clone(PROGRAM.get_or_init(compile))
@@ -65,7 +69,7 @@ pub(crate) fn program() -> Arc<Program> {
 
 pub(crate) fn metrics() -> Arc<Metrics> {
     static METRICS: OnceLock<Arc<Metrics>> = OnceLock::new();
-    let new = || Metrics::new(&program().rules).expect("metrics register");
+    let new = || Metrics::new().expect("metrics register");
     Arc::clone(METRICS.get_or_init(new))
 }
 
@@ -95,6 +99,8 @@ pub(crate) struct Plan {
     pub(crate) workers: usize,
     /// Processes keep their name (and transactional id) over a restart.
     pub(crate) named: bool,
+    /// Partitions that are somewhat ahead of others have to wait for them.
+    skewed: bool,
     left: BTreeMap<TopicPartition, usize>,
     /// When a partition was last written to, and up to which time its events are.
     state: BTreeMap<TopicPartition, (i64, i64)>,
@@ -114,6 +120,7 @@ impl Plan {
             trouble: [0.0, 0.3, 1.0, 2.0][rng.random_range(0..4)],
             workers: rng.random_range(1..4),
             named: rng.random_bool(0.5),
+            skewed: rng.random_bool(0.2),
             left: BTreeMap::new(),
             state: BTreeMap::new(),
             written: BTreeMap::new(),
@@ -134,6 +141,17 @@ impl Plan {
 
     pub(crate) fn idle_timeout(&self) -> Duration {
         Duration::from_secs(if self.exact { 20 } else { 2 })
+    }
+
+    /// How long it takes until every partition is idle. Those that wait for slower ones are read only when these are.
+    pub(crate) fn all_idle(&self) -> Duration {
+        let partitions: i32 = self.topics.values().sum::<i32>() + 4;
+        let in_turn = if self.skewed {
+            partitions.unsigned_abs()
+        } else {
+            1
+        };
+        self.idle_timeout() * in_turn
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -167,6 +185,7 @@ impl Plan {
             }),
             commit_interval: Duration::from_millis(200),
             heartbeat: Duration::from_secs(1),
+            max_skew: Duration::from_secs(if self.skewed { 8 } else { 3600 }),
             limits: Limits::default(),
             run: Run::Endless,
         }

@@ -22,6 +22,7 @@ mod worker;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::{LogError, TopicPartition};
 pub use outputs::{Output, Outputs};
@@ -71,6 +72,8 @@ pub struct Progress {
     pub files: usize,
     /// Files that there are.
     pub files_total: usize,
+    /// Time spent reading and decompressing so far, of all files together.
+    pub reading: Duration,
 }
 
 /// A log inside the process, shared by its workers. A clone is the same log.
@@ -196,6 +199,7 @@ impl EmbeddedLog {
             bytes_total: state.files.iter().map(|file| file.bytes).sum(),
             files: self.shared.files_done.load(Ordering::Relaxed),
             files_total: state.files.len(),
+            reading: Duration::from_nanos(self.shared.reading_ns.load(Ordering::Relaxed)),
         }
     }
 

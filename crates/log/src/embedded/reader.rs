@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::Instant;
 
 use super::lines::Lines;
 use super::state::{Delivery, FileEntry, Shared, count};
@@ -75,7 +76,10 @@ impl<'a> Deal<'a> {
         let mut lines = Lines::open(&file.path, config.batch_rows, config.batch_bytes)?;
         let mut counted = 0;
         while let Some(lane) = self.lanes.get(self.next % self.lanes.len().max(1)) {
+            let begun = Instant::now();
             let block = lines.next(lane);
+            let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.shared.reading_ns.fetch_add(took, Ordering::Relaxed);
             count(&self.shared.bytes_read, &mut counted, lines.used());
             self.lines = lines.next_line();
             let Some(block) = block? else { break };

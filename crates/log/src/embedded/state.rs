@@ -24,6 +24,8 @@ pub(super) struct Shared {
     committed: Condvar,
     pub(super) bytes_read: AtomicU64,
     pub(super) files_done: AtomicUsize,
+    /// Nanoseconds that readers spent reading and decompressing.
+    pub(super) reading_ns: AtomicU64,
 }
 
 /// See [`Shared`].
@@ -231,6 +233,7 @@ impl Shared {
             committed: Condvar::new(),
             bytes_read: AtomicU64::new(0),
             files_done: AtomicUsize::new(0),
+            reading_ns: AtomicU64::new(0),
         }
     }
 

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 
 use super::plan::{CountPlan, Decision};
 use super::{Event, group_key};
+use crate::frame::Fingerprint;
 use crate::outcome::{Contribution, Correlated};
 use crate::sources::Sources;
 
@@ -60,6 +61,16 @@ impl Counter {
             events: 0,
             key_bytes: 0,
         }
+    }
+
+    /// What it counts, and how.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.plan.fingerprint
+    }
+
+    /// The same correlation in another plan: its detections may stand elsewhere there.
+    pub(crate) fn adopt(self, plan: Arc<CountPlan>, rule: usize) -> Self {
+        Self { plan, rule, ..self }
     }
 
     /// Takes an event in. Behind the watermark it still counts while a window that begins at it is undecided and its time

@@ -13,14 +13,18 @@ use haechi_rules::FieldType;
 use rustc_hash::FxHashMap;
 
 use super::number;
+use super::order::{self, PLACE};
 use crate::WindowError;
 use crate::batch::{self, FieldColumn, TIME};
+use crate::partials::RowOrigins;
 
 /// A column of a query's table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Column {
     /// The event's time.
     Time,
+    /// Where the row stands in the order of all events.
+    Place,
     /// A field of this type: its first value; NULL when it is absent, a JSON null or not of the type.
     Field(String, FieldType),
 }
@@ -37,6 +41,9 @@ impl Columns {
         let column = |name: &String| {
             if name == TIME {
                 return Column::Time;
+            }
+            if name == PLACE {
+                return Column::Place;
             }
             let of = types.get(name).copied().unwrap_or(FieldType::String);
             Column::Field(name.clone(), of)
@@ -56,7 +63,7 @@ impl Columns {
     /// The fields that decoding has to bring.
     pub(super) fn fields(&self) -> impl Iterator<Item = &String> {
         self.columns.iter().filter_map(|column| match column {
-            Column::Time => None,
+            Column::Time | Column::Place => None,
             Column::Field(name, _) => Some(name),
         })
     }
@@ -65,10 +72,12 @@ impl Columns {
     pub(super) fn table<'a>(
         &self,
         batch: &'a RecordBatch,
+        rows: RowOrigins<'_>,
         cache: &mut ColumnCache<'a>,
     ) -> Result<RecordBatch, WindowError> {
         let column = |column: &Column| match column {
             Column::Time => Ok(Arc::new(batch::times(batch)?.clone()) as ArrayRef),
+            Column::Place => cache.places(batch, rows),
             Column::Field(name, of) => cache.column(batch, name, *of),
         };
         let columns = self
@@ -90,6 +99,7 @@ impl Column {
     fn field(&self) -> Field {
         match self {
             Self::Time => Field::new(TIME, DataType::Timestamp(TimeUnit::Nanosecond, None), false),
+            Self::Place => Field::new(PLACE, DataType::Binary, false),
             Self::Field(name, of) => Field::new(name, data_type(*of), true),
         }
     }
@@ -106,9 +116,25 @@ fn data_type(of: FieldType) -> DataType {
 
 /// The columns made from one batch, so that several rollups share them.
 #[derive(Debug, Default)]
-pub(crate) struct ColumnCache<'a>(FxHashMap<(&'a str, u8), ArrayRef>);
+pub(crate) struct ColumnCache<'a> {
+    fields: FxHashMap<(&'a str, u8), ArrayRef>,
+    places: Option<ArrayRef>,
+}
 
 impl<'a> ColumnCache<'a> {
+    fn places(
+        &mut self,
+        batch: &RecordBatch,
+        rows: RowOrigins<'_>,
+    ) -> Result<ArrayRef, WindowError> {
+        if let Some(known) = &self.places {
+            return Ok(Arc::clone(known));
+        }
+        let made: ArrayRef = Arc::new(order::places(batch::times(batch)?, rows));
+        self.places = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
     fn column(
         &mut self,
         batch: &'a RecordBatch,
@@ -120,14 +146,14 @@ impl<'a> ColumnCache<'a> {
             return Ok(new_null_array(&data_type(of), batch.num_rows()));
         };
         let key = (field.name().as_str(), of as u8);
-        if let Some(known) = self.0.get(&key) {
+        if let Some(known) = self.fields.get(&key) {
             return Ok(Arc::clone(known));
         }
         let Some(column) = FieldColumn::find(batch, name)? else {
             return Ok(new_null_array(&data_type(of), batch.num_rows()));
         };
         let made = typed(&first_values(&column, batch.num_rows())?, of);
-        self.0.insert(key, Arc::clone(&made));
+        self.fields.insert(key, Arc::clone(&made));
         Ok(made)
     }
 }

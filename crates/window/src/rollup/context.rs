@@ -15,12 +15,13 @@ use datafusion_functions::core::planner::CoreFunctionPlanner;
 use datafusion_functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion_functions::unicode::planner::UnicodeFunctionPlanner;
 use datafusion_functions_aggregate::planner::AggregateFunctionPlanner;
-use datafusion_functions_aggregate::{count, min_max};
+use datafusion_functions_aggregate::{bit_and_or_xor, bool_and_or, count, min_max};
 
 use super::exact_sum::{EXACT_AVG, EXACT_SUM};
 use super::number::NUMBER;
-use super::tumble::TUMBLE;
+use super::summary;
 use super::typing::Typing;
+use super::window;
 
 /// The scalar functions. Those whose value changes from one call to the next (`now`, `random`) are left out: replaying the
 /// same log must give the same rollups.
@@ -28,7 +29,10 @@ static SCALARS: LazyLock<HashMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     let all = datafusion_functions::all_default_functions().into_iter();
     let fixed = all.filter(|udf| udf.signature().volatility == Volatility::Immutable);
     let mut functions = HashMap::new();
-    for udf in fixed.chain([Arc::clone(&NUMBER), Arc::clone(&TUMBLE)]) {
+    for udf in fixed
+        .chain([Arc::clone(&NUMBER)])
+        .chain(window::FUNCTIONS.iter().cloned())
+    {
         let names = udf.aliases().iter().map(String::as_str).chain([udf.name()]);
         for name in names {
             functions.insert(name.to_owned(), Arc::clone(&udf));
@@ -39,14 +43,21 @@ static SCALARS: LazyLock<HashMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
 
 /// The aggregates. `sum` of integers is planned as DataFusion's own.
 static AGGREGATES: LazyLock<HashMap<&'static str, Arc<AggregateUDF>>> = LazyLock::new(|| {
-    HashMap::from([
+    let own = summary::NAMES.map(|name| (name, summary::Named::udaf(name)));
+    let fixed = [
         ("count", count::count_udaf()),
         ("sum", Arc::clone(&EXACT_SUM)),
         ("avg", Arc::clone(&EXACT_AVG)),
         ("mean", Arc::clone(&EXACT_AVG)),
         ("min", min_max::min_udaf()),
         ("max", min_max::max_udaf()),
-    ])
+        ("bool_and", bool_and_or::bool_and_udaf()),
+        ("bool_or", bool_and_or::bool_or_udaf()),
+        ("bit_and", bit_and_or_xor::bit_and_udaf()),
+        ("bit_or", bit_and_or_xor::bit_or_udaf()),
+        ("bit_xor", bit_and_or_xor::bit_xor_udaf()),
+    ];
+    own.into_iter().chain(fixed).collect()
 });
 
 /// Whether there is a function of this (lower-case) name.
@@ -54,8 +65,15 @@ pub(super) fn has_function(name: &str) -> bool {
     SCALARS.contains_key(name) || AGGREGATES.contains_key(name)
 }
 
+/// The names of all functions.
+pub(super) fn all_names() -> impl Iterator<Item = &'static str> {
+    let scalars = SCALARS.keys().map(String::as_str);
+    scalars.chain(AGGREGATES.keys().copied())
+}
+
 /// The aggregates there are, for messages.
-pub(super) const AGGREGATE_NAMES: &str = "count, sum, min, max, avg";
+pub(super) const AGGREGATE_NAMES: &str = "count, sum, min, max, avg, median, percentile_cont, approx_percentile_cont, approx_distinct, stddev, var, covar, corr, \
+    regr_…, bool_and, bool_or, bit_and, bit_or, bit_xor, first_value, last_value, nth_value, any_value, array_agg, string_agg, mode and top_k";
 
 /// The planner's view of a rollup's table.
 pub(super) struct Context {

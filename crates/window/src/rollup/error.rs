@@ -12,6 +12,8 @@ pub(super) struct SqlError {
     message: String,
     span: Option<Span>,
     help: Option<String>,
+    /// Where the place is not known, the first function or column of one of these names is it.
+    near: Vec<String>,
 }
 
 impl SqlError {
@@ -20,6 +22,22 @@ impl SqlError {
             message: lower_case(message.into()),
             span: None,
             help: None,
+            near: Vec::new(),
+        }
+    }
+
+    /// At a function or column of one of these names.
+    pub(super) fn near<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.near.extend(names.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// With a place, if what it is near is among these.
+    pub(super) fn placed(self, names: &[(String, Span)]) -> Self {
+        let mut near = names.iter().filter(|(name, _)| self.near.contains(name));
+        match near.next() {
+            Some((_, span)) if self.span.is_none() => self.at(*span),
+            _ => self,
         }
     }
 
@@ -70,6 +88,11 @@ impl From<DataFusionError> for SqlError {
             .next()
             .map(|letter| letter.to_lowercase().to_string());
         let error = Self::new(format!("{}{}", first.unwrap_or_default(), letters.as_str()));
+        // Many of its messages say what they are about, and not where.
+        let words =
+            text.split(|letter: char| !(letter.is_alphanumeric() || "_.-".contains(letter)));
+        let words: Vec<&str> = words.map(|word| word.trim_matches('.')).collect();
+        let error = error.near(words);
         let location = |line, column| Location::new(line, column);
         match span {
             Some(span) => error.at(Span::new(

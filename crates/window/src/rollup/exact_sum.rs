@@ -1,9 +1,4 @@
-//! `sum` and `avg` of floating point numbers that do not depend on the order of the numbers.
-//!
-//! Floating point addition is not associative: added up in another order, or cut into other partials, the same numbers give
-//! another sum in the last digits, and a rollup would change with the number of workers. So a group holds its sum exactly, as a few
-//! numbers that do not overlap (Shewchuk, "Adaptive Precision Floating-Point Arithmetic and Fast Robust Geometric Predicates",
-//! 1997, GROW-EXPANSION), and rounds once, at the end. For whole numbers below 2^53 that is one number.
+//! `sum` and `avg` of floating point numbers that do not depend on the order of the numbers: see [`super::expansion`].
 
 use std::sync::{Arc, LazyLock};
 
@@ -17,6 +12,8 @@ use datafusion_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 
+use super::expansion::Expansion;
+
 /// `sum(double)`; NULL over no value.
 pub(super) static EXACT_SUM: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| udaf("sum", false));
 /// `avg(double)`; NULL over no value.
@@ -28,67 +25,6 @@ fn udaf(name: &'static str, average: bool) -> Arc<AggregateUDF> {
         average,
         signature: Signature::exact(vec![DataType::Float64], Volatility::Immutable),
     }))
-}
-
-/// The exact sum of some doubles: numbers of growing magnitude that do not overlap.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Expansion {
-    parts: Vec<f64>,
-    count: i64,
-}
-
-impl Expansion {
-    fn add(&mut self, mut number: f64) {
-        let mut kept = 0;
-        for at in 0..self.parts.len() {
-            let Some(&part) = self.parts.get(at) else {
-                break;
-            };
-            let (large, small) = if number.abs() < part.abs() {
-                (part, number)
-            } else {
-                (number, part)
-            };
-            let high = large + small;
-            let low = small - (high - large);
-            if low != 0.0
-                && let Some(place) = self.parts.get_mut(kept)
-            {
-                *place = low;
-                kept += 1;
-            }
-            number = high;
-        }
-        self.parts.truncate(kept);
-        self.parts.push(number);
-    }
-
-    /// The double next to the exact sum.
-    fn round(&self) -> f64 {
-        let mut parts = self.parts.iter().rev();
-        let mut high = parts.next().copied().unwrap_or(0.0);
-        let mut low = 0.0;
-        for &part in parts.by_ref() {
-            let before = high;
-            high = before + part;
-            low = part - (high - before);
-            if low != 0.0 {
-                break;
-            }
-        }
-        // Half way between two doubles, what is left below decides to which of them it is closer.
-        if let Some(&rest) = parts.next()
-            && low.abs() > 0.0
-            && (low < 0.0) == (rest < 0.0)
-        {
-            let doubled = low * 2.0;
-            let other = high + doubled;
-            if doubled == other - high {
-                high = other;
-            }
-        }
-        high
-    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -143,14 +79,21 @@ impl AggregateUDFImpl for ExactUdaf {
     }
 }
 
+/// The sum of a group, and of how many numbers.
+#[derive(Debug, Clone, Default)]
+struct Sum {
+    sum: Expansion,
+    count: i64,
+}
+
 /// One exact sum per group.
 struct ExactSums {
     average: bool,
-    groups: Vec<Expansion>,
+    groups: Vec<Sum>,
 }
 
 impl ExactSums {
-    fn group(&mut self, index: usize) -> Result<&mut Expansion> {
+    fn group(&mut self, index: usize) -> Result<&mut Sum> {
         let missing = || DataFusionError::Internal("no such group".to_owned());
         self.groups.get_mut(index).ok_or_else(missing)
     }
@@ -164,7 +107,7 @@ impl GroupsAccumulator for ExactSums {
         filter: Option<&BooleanArray>,
         total_num_groups: usize,
     ) -> Result<()> {
-        self.groups.resize(total_num_groups, Expansion::default());
+        self.groups.resize(total_num_groups, Sum::default());
         let [numbers] = values else {
             return internal_err!("a sum has one argument");
         };
@@ -173,7 +116,7 @@ impl GroupsAccumulator for ExactSums {
             let counts = filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
             if let Some(number) = number.filter(|_| counts) {
                 let group = self.group(index)?;
-                group.add(number);
+                group.sum.add(number);
                 group.count += 1;
             }
         }
@@ -182,14 +125,14 @@ impl GroupsAccumulator for ExactSums {
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
         let groups = emit_to.take_needed(&mut self.groups);
-        let value = |group: &Expansion| {
+        let value = |group: &Sum| {
             #[allow(clippy::cast_precision_loss, reason = "no window has 2^53 rows")]
             let divisor = if self.average {
                 group.count as f64
             } else {
                 1.0
             };
-            (group.count > 0).then(|| group.round() / divisor)
+            (group.count > 0).then(|| group.sum.round() / divisor)
         };
         let values: Float64Array = groups.iter().map(value).collect();
         Ok(Arc::new(values))
@@ -199,7 +142,7 @@ impl GroupsAccumulator for ExactSums {
         let groups = emit_to.take_needed(&mut self.groups);
         let mut parts = ListBuilder::new(Float64Builder::new());
         for group in &groups {
-            parts.values().append_slice(&group.parts);
+            parts.values().append_slice(group.sum.parts());
             parts.append(true);
         }
         let counts: Int64Array = groups
@@ -216,7 +159,7 @@ impl GroupsAccumulator for ExactSums {
         group_indices: &[usize],
         total_num_groups: usize,
     ) -> Result<()> {
-        self.groups.resize(total_num_groups, Expansion::default());
+        self.groups.resize(total_num_groups, Sum::default());
         let [parts, counts] = values else {
             return internal_err!("the state of a sum has two columns");
         };
@@ -231,7 +174,7 @@ impl GroupsAccumulator for ExactSums {
                 .flatten()
                 .filter(|part| part.is_finite())
             {
-                group.add(part);
+                group.sum.add(part);
             }
             group.count = group.count.saturating_add(counts.value(row));
         }
@@ -243,53 +186,6 @@ impl GroupsAccumulator for ExactSums {
     }
 
     fn size(&self) -> usize {
-        self.groups.capacity() * (size_of::<Expansion>() + 2 * size_of::<f64>())
-    }
-}
-
-#[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic
-)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn sum(numbers: impl IntoIterator<Item = f64>) -> Expansion {
-        let mut sum = Expansion::default();
-        for number in numbers {
-            sum.add(number);
-        }
-        sum
-    }
-
-    #[test]
-    fn it_rounds_once() {
-        assert_eq!(sum([0.1; 10]).round(), 1.0);
-        assert_eq!(sum([1e100, 1.0, -1e100]).round(), 1.0);
-        assert_eq!(sum([1e16, 1.0, 1e-16]).round(), 10_000_000_000_000_002.0);
-        assert_eq!(
-            sum([9_007_199_254_740_992.0, -0.5, -f64::EPSILON]).round(),
-            9_007_199_254_740_991.0
-        );
-        assert_eq!(sum([]).round(), 0.0);
-        assert_eq!(sum((1..=1000).map(f64::from)).parts, [500_500.0]);
-    }
-
-    proptest! {
-        #[test]
-        fn order_and_cuts_do_not_matter(
-            mut numbers in prop::collection::vec(prop_oneof![-1e3..1e3, -1e-9..1e-9, -1e200..1e200], 0..40),
-            cut in 0usize..40,
-        ) {
-            let whole = sum(numbers.iter().copied()).round();
-            numbers.reverse();
-            let (left, right) = numbers.split_at(cut.min(numbers.len()));
-            let merged = sum(sum(left.iter().copied()).parts.into_iter().chain(sum(right.iter().copied()).parts));
-            prop_assert_eq!(whole.to_bits(), merged.round().to_bits());
-        }
+        self.groups.capacity() * (size_of::<Sum>() + 2 * size_of::<f64>())
     }
 }

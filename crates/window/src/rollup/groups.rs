@@ -3,15 +3,17 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, UInt64Array, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt64Array, new_null_array,
+};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, UInt64Type};
 use arrow::row::{RowConverter, Rows, SortField};
 use datafusion_expr::{EmitTo, GroupsAccumulator};
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::GroupsAccumulatorAdapter;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::plan::{Aggregate, RollupPlan};
+use super::plan::{Aggregate, FIXED_COLUMNS, RollupPlan};
 use crate::WindowError;
 
 /// The groups of a rollup: window start and keys, and the states of the aggregates for each.
@@ -128,7 +130,7 @@ impl Groups {
     }
 
     /// Merges states, all aggregates' side by side, into the groups that [`Groups::intern`] gave for them.
-    pub(super) fn merge(
+    fn merge(
         &mut self,
         plan: &RollupPlan,
         groups: &[usize],
@@ -143,6 +145,29 @@ impl Groups {
             states = rest;
         }
         Ok(())
+    }
+
+    /// Merges a batch of partials; `start_ns` is the start of the window, when it is not that of the partials' panes.
+    pub(super) fn merge_partials(
+        &mut self,
+        plan: &RollupPlan,
+        partials: &RecordBatch,
+        start_ns: Option<i64>,
+    ) -> Result<(), WindowError> {
+        let (fixed, states) = partials
+            .columns()
+            .split_at_checked(FIXED_COLUMNS + plan.keys.len())
+            .unwrap_or_default();
+        let [start, rows, keys @ ..] = fixed else {
+            return Ok(());
+        };
+        let start = match start_ns {
+            Some(start_ns) => Arc::new(Int64Array::from(vec![start_ns; partials.num_rows()])),
+            None => Arc::clone(start),
+        };
+        let keys: Vec<ArrayRef> = std::iter::once(start).chain(keys.iter().cloned()).collect();
+        let indices = self.intern(&keys, Some(rows.as_primitive::<UInt64Type>()))?;
+        self.merge(plan, &indices, states)
     }
 
     /// Takes all groups out, as states.

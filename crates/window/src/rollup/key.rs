@@ -24,7 +24,7 @@ pub(super) struct Key {
 }
 
 /// The kinds of values that keys are of in the exchange. Each type of a query is one of them, without loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum KeyKind {
     Text,
     Integer,

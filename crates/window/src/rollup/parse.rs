@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
-    ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, Spanned, Statement,
-    TableFactor, visit_expressions,
+    ObjectName, Select, SelectItem, SetExpr, Spanned, Statement, TableFactor, Visit,
+    visit_expressions,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
@@ -14,7 +14,11 @@ use datafusion_sql::sqlparser::tokenizer::{Location, Span};
 use haechi_rules::FieldType;
 
 use super::error::SqlError;
-use super::rewrite::{called, plain_text, rewrite};
+use super::order::PLACE;
+use super::refuse;
+use super::refuse::{select_of, table_of};
+use super::rewrite::{add_window_end, called, plain_text, rewrite};
+use super::summary::follows_order;
 use crate::batch::{RESERVED, TIME};
 
 /// No query that a person writes nests deeper.
@@ -33,8 +37,14 @@ pub(super) struct RollupQuery {
     pub(super) table_span: Span,
     /// The columns that it reads, sorted; `_time` is the event's time.
     pub(super) columns: BTreeSet<String>,
+    /// It calls `session`.
+    pub(super) has_session: bool,
     /// The text of the GROUP BY items, in order.
     pub(super) group_by: Vec<String>,
+    /// What the query says, without what is added for planning.
+    pub(super) meaning: String,
+    /// The functions that it calls and the columns that it names, with their places.
+    pub(super) places: Vec<(String, Span)>,
     /// `min` and `max` over a column, with the place: their arguments may be text.
     pub(super) extremes: Vec<(String, String, Span)>,
 }
@@ -60,14 +70,31 @@ pub(super) fn parse(
     let aliases = name_projection(select, &called)?;
     let group_by = group_by_of(select, &called)?;
     rewrite(select, &called, types)?;
-    let columns = columns_of(select, &aliases)?;
+    let calls = functions(&*select);
+    refuse::functions(&calls)?;
+    let mut columns = columns_of(select, &aliases)?;
+    let has_session = calls.iter().any(|(name, _)| name == "session");
+    if calls.iter().any(|(name, _)| follows_order(name)) {
+        columns.insert(PLACE.to_owned());
+    }
     let extremes = extremes_of(select);
+    let mut places = calls;
+    identifiers(&*select, &mut |name| {
+        places.push((name.value.clone(), name.span))
+    });
     unalias_table(select, &table);
+    let meaning = query.to_string();
+    if let SetExpr::Select(select) = &mut *query.body {
+        add_window_end(select);
+    }
     Ok(RollupQuery {
+        meaning,
+        places,
         statement: Statement::Query(query),
         table,
         table_span,
         columns,
+        has_session,
         group_by,
         extremes,
     })
@@ -92,77 +119,6 @@ fn syntax_error(error: ParserError) -> SqlError {
     match location {
         Some(location) => error.at(Span::new(location, location)),
         None => error,
-    }
-}
-
-/// The SELECT of a query, when the query has nothing that makes no sense over an endless stream.
-fn select_of(query: &mut Query) -> Result<&mut Select, SqlError> {
-    let extras = [
-        (query.with.is_some(), "WITH"),
-        (query.order_by.is_some(), "ORDER BY"),
-        (query.limit_clause.is_some(), "LIMIT"),
-        (query.fetch.is_some(), "FETCH"),
-        (!query.locks.is_empty(), "FOR UPDATE"),
-        (query.for_clause.is_some(), "FOR"),
-        (query.settings.is_some(), "SETTINGS"),
-        (query.format_clause.is_some(), "FORMAT"),
-        (!query.pipe_operators.is_empty(), "|>"),
-    ];
-    refuse(&extras)?;
-    let span = query.body.span();
-    let SetExpr::Select(select) = &mut *query.body else {
-        return Err(SqlError::new("a rollup is one SELECT, without UNION or the like").at(span));
-    };
-    let extras = [
-        (select.distinct.is_some(), "SELECT DISTINCT"),
-        (select.top.is_some(), "TOP"),
-        (select.exclude.is_some(), "EXCLUDE"),
-        (select.into.is_some(), "INTO"),
-        (!select.lateral_views.is_empty(), "LATERAL VIEW"),
-        (select.prewhere.is_some(), "PREWHERE"),
-        (!select.connect_by.is_empty(), "CONNECT BY"),
-        (!select.cluster_by.is_empty(), "CLUSTER BY"),
-        (!select.distribute_by.is_empty(), "DISTRIBUTE BY"),
-        (!select.sort_by.is_empty(), "SORT BY"),
-        (!select.named_window.is_empty(), "WINDOW"),
-        (select.qualify.is_some(), "QUALIFY"),
-        (select.value_table_mode.is_some(), "AS VALUE or AS STRUCT"),
-    ];
-    refuse(&extras)?;
-    Ok(select)
-}
-
-fn refuse(extras: &[(bool, &str)]) -> Result<(), SqlError> {
-    match extras.iter().find(|(present, _)| *present) {
-        None => Ok(()),
-        Some((_, what)) => Err(SqlError::new(format!("a rollup cannot have {what}")).help(
-            "write SELECT … FROM … [WHERE …] GROUP BY tumble(interval '1 minute'), … [HAVING …]",
-        )),
-    }
-}
-
-/// The one table after FROM.
-fn table_of(select: &Select) -> Result<(String, Span), SqlError> {
-    let [from] = select.from.as_slice() else {
-        return Err(SqlError::new("a rollup reads FROM one input or logsource"));
-    };
-    let span = from.span();
-    if !from.joins.is_empty() {
-        return Err(SqlError::new("a rollup cannot join").at(span));
-    }
-    let TableFactor::Table {
-        name, args: None, ..
-    } = &from.relation
-    else {
-        return Err(
-            SqlError::new("a rollup reads FROM the name of an input or logsource").at(span),
-        );
-    };
-    match name.0.as_slice() {
-        [ObjectNamePart::Identifier(name)] => Ok((name.value.clone(), name.span)),
-        _ => Err(SqlError::new(format!("{name} is not the name of an input or logsource"))
-            .help("put a name with special characters in double quotes: \"windows/process_creation\"")
-            .at(span)),
     }
 }
 
@@ -236,7 +192,7 @@ fn columns_of(select: &Select, aliases: &BTreeSet<String>) -> Result<BTreeSet<St
     });
     columns.extend(later.into_iter().filter(|name| !aliases.contains(name)));
     let unreadable = |name: &&&str| **name != TIME && columns.contains(**name);
-    match RESERVED.iter().find(unreadable) {
+    match RESERVED.iter().chain(&[PLACE]).find(unreadable) {
         Some(name) => Err(SqlError::new(format!(
             "`{name}` cannot be read in a rollup"
         ))),
@@ -244,7 +200,7 @@ fn columns_of(select: &Select, aliases: &BTreeSet<String>) -> Result<BTreeSet<St
     }
 }
 
-fn identifiers<V: datafusion_sql::sqlparser::ast::Visit>(part: &V, found: &mut impl FnMut(&Ident)) {
+fn identifiers<V: Visit>(part: &V, found: &mut impl FnMut(&Ident)) {
     let _ = visit_expressions(part, |expr| {
         if let Expr::Identifier(ident) = expr {
             found(ident);
@@ -285,10 +241,10 @@ fn unalias_table(select: &mut Select, table: &str) {
     }
 }
 
-/// The functions that a query calls, with their places.
-pub(super) fn functions(statement: &Statement) -> Vec<(String, Span)> {
+/// The functions that a query or a part of it calls, with their places.
+pub(super) fn functions<V: Visit>(part: &V) -> Vec<(String, Span)> {
     let mut functions = Vec::new();
-    let _ = visit_expressions(statement, |expr| {
+    let _ = visit_expressions(part, |expr| {
         if let Expr::Function(function) = expr {
             functions.push((
                 function.name.to_string().to_lowercase(),

@@ -15,10 +15,11 @@ use super::key::bounded_texts;
 use super::number::usable_array;
 use super::plan::{Aggregate, RollupPlan};
 use super::section::sections;
-use super::tumble;
+use super::window;
 use crate::WindowError;
 use crate::batch;
 use crate::frame::Section;
+use crate::partials::RowOrigins;
 use crate::tables::Table;
 
 /// The partial states of one rollup since the last drain.
@@ -47,6 +48,7 @@ impl RollupPartials {
         &mut self,
         batch: &'a RecordBatch,
         classes: &[Vec<Logsource>],
+        rows: RowOrigins<'_>,
         input: &str,
         cache: &mut ColumnCache<'a>,
     ) -> Result<(), WindowError> {
@@ -54,7 +56,7 @@ impl RollupPartials {
         let Some(members) = members(&plan.table, batch, classes, input)? else {
             return Ok(());
         };
-        let table = plan.columns.table(batch, cache)?;
+        let table = plan.columns.table(batch, rows, cache)?;
         let times = batch::times(batch)?;
         // WHERE is evaluated on members only: what it costs on other events' rows would be wasted.
         let (table, times) = select(&table, times, &members)?;
@@ -68,7 +70,8 @@ impl RollupPartials {
         if table.num_rows() == 0 {
             return Ok(());
         }
-        let start = |&time_ns: &i64| tumble::start_ns(time_ns, plan.width_ns);
+        let pane_ns = plan.window.pane_ns();
+        let start = |&time_ns: &i64| window::floor(time_ns, pane_ns);
         let starts: Int64Array = times.values().iter().map(start).collect::<Vec<_>>().into();
         let mut keys: Vec<ArrayRef> = vec![Arc::new(starts)];
         for key in &plan.keys {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use datafusion_common::DFSchema;
 use datafusion_common::config::ConfigOptions;
+use datafusion_common::{Column, DFSchema};
 use datafusion_expr::execution_props::ExecutionProps;
 use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{Aggregate as AggregateNode, Expr, Filter, LogicalPlan};
+use datafusion_functions_aggregate::min_max;
 use datafusion_optimizer::analyzer::AnalyzerRule;
 use datafusion_optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion_optimizer::simplify_expressions::SimplifyExpressions;
@@ -19,12 +20,12 @@ use datafusion_sql::planner::{ParserOptions, SqlToRel};
 use haechi_rules::{FieldType, Rollup};
 
 use super::columns::Columns;
-use super::context::{AGGREGATE_NAMES, Context, has_function};
+use super::context::Context;
 use super::error::SqlError;
 use super::groups::neutral_states;
 use super::key::{Key, KeyKind};
 use super::parse::{self, RollupQuery};
-use super::tumble;
+use super::window::{self, Window};
 use crate::batch::TIME;
 use crate::error::CompileError;
 use crate::frame::Fingerprint;
@@ -38,7 +39,7 @@ const REVISION: &str = "rollup 1";
 pub(crate) struct RollupPlan {
     pub(crate) rule: Arc<Rollup>,
     pub(crate) fingerprint: Fingerprint,
-    pub(crate) width_ns: i64,
+    pub(crate) window: Window,
     pub(super) hasher: GroupHasher,
     pub(super) table: Table,
     pub(super) columns: Columns,
@@ -46,7 +47,7 @@ pub(crate) struct RollupPlan {
     pub(super) condition: Option<Arc<dyn PhysicalExpr>>,
     /// Stage 1: GROUP BY without the window, over the columns.
     pub(super) keys: Vec<Key>,
-    /// Over the columns.
+    /// Over the columns. Those of sessions end with the times of the first and the last event.
     pub(super) aggregates: Vec<Aggregate>,
     /// The states of a group without rows, all aggregates' side by side.
     pub(super) neutral: Vec<ArrayRef>,
@@ -54,8 +55,8 @@ pub(crate) struct RollupPlan {
     pub(super) partial_schema: SchemaRef,
     /// Stage 2: the columns that HAVING and SELECT read.
     pub(super) group_schema: SchemaRef,
-    /// Stage 2: where the window stands among the GROUP BY items.
-    pub(super) window_position: usize,
+    /// Stage 2: where the window's start and end stand among the GROUP BY items; the start comes first.
+    pub(super) window_positions: (usize, usize),
     pub(super) having: Option<Arc<dyn PhysicalExpr>>,
     pub(super) select: Vec<Output>,
 }
@@ -90,7 +91,13 @@ impl RollupPlan {
         let query = parse::parse(&rule.sql, &rule.types).map_err(in_file)?;
         warnings.extend(text_extremes(rule, &query));
         warnings.extend(unread_types(rule, &query));
-        compile(rule, tables, query).map_err(in_file)
+        compile(rule, tables, &query).map_err(|error| in_file(error.placed(&query.places)))
+    }
+
+    /// How long the events of a window have to be kept until its last row is written.
+    pub(crate) fn span_ns(&self) -> i64 {
+        let lateness_ns = self.rule.allowed_lateness_ns;
+        self.window.span_ns().saturating_add(lateness_ns)
     }
 
     /// The fields that decoding has to bring.
@@ -102,7 +109,7 @@ impl RollupPlan {
 fn compile(
     rule: &Arc<Rollup>,
     tables: &Tables,
-    query: RollupQuery,
+    query: &RollupQuery,
 ) -> Result<RollupPlan, SqlError> {
     let table = tables.resolve(&query.table).ok_or_else(|| {
         let error = SqlError::new(format!("no input or logsource is called `{}`", query.table));
@@ -110,14 +117,30 @@ fn compile(
             .help(format!("there are: {}", tables.describe()))
             .at(query.table_span)
     })?;
-    check_functions(&query)?;
-    let columns = Columns::new(&query.columns, &rule.types);
-    let logical = logical_plan(&query, columns.schema())?;
+    let mut names = query.columns.clone();
+    if query.has_session {
+        names.insert(TIME.to_owned());
+    }
+    let columns = Columns::new(&names, &rule.types);
+    let logical = logical_plan(query, columns.schema())?;
     let parts = Parts::of(&logical)?;
     let input = parts.aggregate.input.schema();
-    let (window_position, width_ns) = window(parts.aggregate)?;
-    let keys = keys(parts.aggregate, window_position, &query.group_by)?;
-    let aggregates = parts.aggregate.aggr_expr.iter().enumerate();
+    let (window_positions, window) = window(parts.aggregate)?;
+    if matches!(window, Window::Session { .. }) && rule.allowed_lateness_ns > 0 {
+        let error = SqlError::new(
+            "a session cannot have allowed_lateness: late events would join sessions that were written",
+        );
+        return Err(error
+            .help("raise the input's `lateness` instead, which all windows wait for")
+            .near(["session"]));
+    }
+    let keys = keys(parts.aggregate, window_positions, &query.group_by)?;
+    let mut calls = parts.aggregate.aggr_expr.clone();
+    if matches!(window, Window::Session { .. }) {
+        let time = || Expr::Column(Column::new(Some(query.table.as_str()), TIME));
+        calls.extend([min_max::min(time()), min_max::max(time())]);
+    }
+    let aggregates = calls.iter().enumerate();
     let aggregates = aggregates.map(|(index, expr)| Aggregate::lower(index, expr, input));
     let aggregates = aggregates.collect::<Result<Vec<_>, _>>()?;
     let neutral = neutral_states(&aggregates).map_err(|error| SqlError::new(error.to_string()))?;
@@ -129,9 +152,9 @@ fn compile(
         .map(|expr| physical(expr, input))
         .transpose()?;
     Ok(RollupPlan {
-        fingerprint: fingerprint(rule, &query, &partial_schema),
+        fingerprint: fingerprint(rule, query, &partial_schema),
         hasher: GroupHasher::new(&rule.header.id),
-        width_ns,
+        window,
         table,
         columns,
         condition,
@@ -140,7 +163,7 @@ fn compile(
         neutral,
         partial_schema,
         group_schema: nullable(grouped.as_arrow()),
-        window_position,
+        window_positions,
         having: parts.having.map(of_groups).transpose()?,
         select: outputs(&parts, grouped)?,
         rule: Arc::clone(rule),
@@ -178,20 +201,6 @@ fn unread_types(rule: &Rollup, query: &RollupQuery) -> Vec<CompileError> {
         .collect()
 }
 
-fn check_functions(query: &RollupQuery) -> Result<(), SqlError> {
-    let functions = parse::functions(&query.statement);
-    match functions.iter().find(|(name, _)| !has_function(name)) {
-        None => Ok(()),
-        Some((name, span)) => {
-            let error = SqlError::new(format!("there is no function {name} in rollups"));
-            let help = format!(
-                "aggregates are {AGGREGATE_NAMES}; functions whose value depends on when they are called cannot be used"
-            );
-            Err(error.help(help).at(*span))
-        }
-    }
-}
-
 fn logical_plan(query: &RollupQuery, schema: &SchemaRef) -> Result<LogicalPlan, SqlError> {
     let context = Context::new(&query.table, Arc::clone(schema))?;
     let options = ParserOptions {
@@ -222,7 +231,7 @@ impl<'a> Parts<'a> {
         let other = |plan: &LogicalPlan| {
             SqlError::new(format!("a rollup cannot have {}", plan.display())).help(format!(
                 "write SELECT … FROM … [WHERE …] GROUP BY {}, … [HAVING …]",
-                tumble::EXAMPLE
+                window::EXAMPLE
             ))
         };
         let LogicalPlan::Projection(projection) = plan else {
@@ -255,41 +264,56 @@ fn filtered(plan: &LogicalPlan) -> (Option<&Expr>, &LogicalPlan) {
     }
 }
 
-/// The position of the window among the GROUP BY items, and its width.
-fn window(aggregate: &AggregateNode) -> Result<(usize, i64), SqlError> {
+/// The positions of the window's start and end among the GROUP BY items, and the window.
+fn window(aggregate: &AggregateNode) -> Result<((usize, usize), Window), SqlError> {
     let mut found = None;
+    let mut end = None;
     for (position, expr) in aggregate.group_expr.iter().enumerate() {
-        match tumble::width(expr) {
-            Some(width) if found.is_none() => found = Some((position, width?)),
-            Some(_) => return Err(SqlError::new("GROUP BY has two windows; a rollup has one")),
-            None if tumble::is_inside(expr) => {
+        match window::asked_for(expr) {
+            Some(window) if found.is_none() => found = Some((position, window?)),
+            Some(_) => {
+                let error = SqlError::new("GROUP BY has two windows; a rollup has one");
+                return Err(error.near(window::NAMES));
+            }
+            None if window::is_end(expr) => end = Some(position),
+            None if window::is_inside(expr) => {
                 let error = SqlError::new("the window in GROUP BY cannot be part of an expression");
-                return Err(error.help(format!("group by {} itself", tumble::EXAMPLE)));
+                return Err(error
+                    .help(format!("group by {} itself", window::EXAMPLE))
+                    .near(window::NAMES));
             }
             None => {}
         }
     }
-    let misplaced = aggregate.aggr_expr.iter().any(tumble::is_inside);
-    match found {
-        Some(_) if misplaced => Err(SqlError::new("tumble cannot be aggregated")),
-        Some(found) => Ok(found),
-        None => Err(SqlError::new("a rollup needs a time window to GROUP BY")
-            .help(format!("add {} to GROUP BY", tumble::EXAMPLE))),
+    let misplaced = aggregate.aggr_expr.iter().any(window::is_inside);
+    match (found, end) {
+        (Some(_), _) if misplaced => {
+            Err(SqlError::new("the window cannot be aggregated").near(window::NAMES))
+        }
+        (Some((start, window)), Some(end)) => Ok(((start, end), window)),
+        _ => Err(SqlError::new("a rollup needs a time window to GROUP BY")
+            .help(format!("add {} to GROUP BY", window::EXAMPLE))),
     }
 }
 
-fn keys(aggregate: &AggregateNode, window: usize, names: &[String]) -> Result<Vec<Key>, SqlError> {
+fn keys(
+    aggregate: &AggregateNode,
+    window: (usize, usize),
+    names: &[String],
+) -> Result<Vec<Key>, SqlError> {
     let input = aggregate.input.schema();
     let mut keys = Vec::new();
     for (position, expr) in aggregate.group_expr.iter().enumerate() {
-        if position == window {
+        if position == window.0 || position == window.1 {
             continue;
         }
         let name = names.get(position).cloned().unwrap_or_default();
         let planned = aggregate.schema.field(position).data_type().clone();
         let kind = KeyKind::of(&planned).ok_or_else(|| {
             let error = SqlError::new(format!("cannot group by {name}: it is of type {planned}"));
-            error.help("group by text, numbers, booleans, dates or times")
+            error
+                .help("group by text, numbers, booleans, dates or times")
+                .near([name.as_str()])
         })?;
         keys.push(Key {
             expr: physical(expr, input)?,
@@ -339,10 +363,13 @@ fn outputs(parts: &Parts<'_>, grouped: &DFSchema) -> Result<Vec<Output>, SqlErro
 
 /// An expression ready to be evaluated over rows of this schema.
 fn physical(expr: &Expr, input: &DFSchema) -> Result<Arc<dyn PhysicalExpr>, SqlError> {
-    if tumble::is_inside(expr) {
-        let error =
-            SqlError::new("tumble can stand in GROUP BY, and in SELECT as it stands in GROUP BY");
-        return Err(error.help("use `_time` for the time of an event"));
+    if window::is_inside(expr) {
+        let error = SqlError::new(
+            "the window can stand in GROUP BY, and in SELECT as it stands in GROUP BY",
+        );
+        return Err(error
+            .help("use `_time` for the time of an event")
+            .near(window::NAMES));
     }
     let (props, context) = (ExecutionProps::new(), PhysicalPlanningContext::default());
     let expr = create_physical_expr(expr, input, &props, &context)?;
@@ -401,13 +428,7 @@ fn fingerprint(rule: &Rollup, query: &RollupQuery, partials: &Schema) -> Fingerp
         .iter()
         .map(|field| field.data_type().to_string());
     let layout: Vec<String> = layout.collect();
-    let meaning = serde_json::json!([
-        REVISION,
-        &*rule.header.id,
-        query.statement.to_string(),
-        types,
-        layout
-    ]);
+    let meaning = serde_json::json!([REVISION, &*rule.header.id, query.meaning, types, layout]);
     let digest = blake3::hash(meaning.to_string().as_bytes());
     digest.as_bytes().first_chunk().copied().unwrap_or_default()
 }

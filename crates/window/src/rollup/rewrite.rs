@@ -5,14 +5,14 @@ use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Select, Spanned,
-    TableFactor, UnaryOperator, Value, VisitMut, VisitorMut,
+    FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, ObjectName, ObjectNamePart,
+    Select, SelectItem, Spanned, TableFactor, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 use datafusion_sql::sqlparser::tokenizer::Span;
 use haechi_rules::FieldType;
 
 use super::error::SqlError;
-use super::number;
+use super::{number, refuse, window};
 use crate::batch::TIME;
 
 /// How queries call the event's time; `_time` is understood too.
@@ -25,9 +25,77 @@ pub(super) fn rewrite(
     table: &str,
     types: &BTreeMap<String, FieldType>,
 ) -> Result<(), SqlError> {
-    match select.visit(&mut Rewriting { table, types }) {
+    let window = WindowNames::of(select);
+    let mut rewriting = Rewriting {
+        table,
+        types,
+        window,
+    };
+    match select.visit(&mut rewriting) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
+    }
+}
+
+/// Groups by the end of the window too, so that the query may speak of it.
+pub(super) fn add_window_end(select: &mut Select) {
+    if let GroupByExpr::Expressions(items, _) = &mut select.group_by {
+        items.push(call(window::END, Vec::new()));
+    }
+}
+
+/// How a query speaks of its window: `window_start` and `window_end`, or `w.start` and `w.end` where the window is selected `AS w`.
+#[derive(Default)]
+struct WindowNames {
+    /// The call of the window function.
+    call: Option<Expr>,
+    alias: Option<String>,
+}
+
+impl WindowNames {
+    fn of(select: &Select) -> Self {
+        let mut names = Self::default();
+        for item in &select.projection {
+            if let SelectItem::ExprWithAlias { expr, alias } = item
+                && is_window(expr)
+            {
+                names.alias = Some(alias.value.clone());
+                names.call = Some(expr.clone());
+            }
+        }
+        if let GroupByExpr::Expressions(items, _) = &select.group_by
+            && let Some(call) = items.iter().find(|item| is_window(item))
+        {
+            names.call = Some(call.clone());
+        }
+        names
+    }
+
+    /// What a column stands for when it is a part of the window.
+    fn part(&self, path: &[&str]) -> Option<Expr> {
+        let call = self.call.as_ref()?;
+        let part = match path {
+            ["window_start"] => "start",
+            ["window_end"] => "end",
+            [window, part] if self.alias.as_deref() == Some(window) => part,
+            _ => return None,
+        };
+        match part {
+            "start" => Some(call.clone()),
+            "end" => Some(self::call(window::END, Vec::new())),
+            _ => None,
+        }
+    }
+}
+
+fn is_window(expr: &Expr) -> bool {
+    match expr {
+        Expr::Function(function) => {
+            let name = function.name.to_string().to_lowercase();
+            window::NAMES.contains(&name.as_str())
+        }
+        Expr::Nested(inner) => is_window(inner),
+        _ => false,
     }
 }
 
@@ -49,6 +117,7 @@ pub(super) fn plain_text(expr: &Expr, table: &str) -> String {
 struct Rewriting<'a> {
     table: &'a str,
     types: &'a BTreeMap<String, FieldType>,
+    window: WindowNames,
 }
 
 impl VisitorMut for Rewriting<'_> {
@@ -57,19 +126,18 @@ impl VisitorMut for Rewriting<'_> {
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
         let span = expr.span();
         if let Some(path) = path(expr) {
-            *expr = Expr::Identifier(self.column(&path, span));
+            let declared = self.types.contains_key(&path.join("."));
+            *expr = match self.window.part(&path).filter(|_| !declared) {
+                Some(part) => part,
+                None => Expr::Identifier(self.column(&path, span)),
+            };
             return ControlFlow::Continue(());
+        }
+        if let Err(error) = refuse::expression(expr) {
+            return ControlFlow::Break(error);
         }
         match expr {
             Expr::Cast { kind, .. } => *kind = CastKind::TryCast,
-            Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
-                let error = SqlError::new("a rollup cannot have a subquery");
-                return ControlFlow::Break(error.at(span));
-            }
-            Expr::Function(function) if function.over.is_some() => {
-                let error = SqlError::new("a rollup cannot have window functions (OVER)");
-                return ControlFlow::Break(error.at(span));
-            }
             _ => self.spell_out(expr),
         }
         ControlFlow::Continue(())
@@ -99,7 +167,7 @@ impl Rewriting<'_> {
             }
             Expr::InList { expr, list, .. } if list.iter().any(is_number) => {
                 if !self.is_declared_number(expr) {
-                    **expr = number_call((**expr).clone());
+                    **expr = call(number::NAME, vec![(**expr).clone()]);
                 }
                 return;
             }
@@ -193,15 +261,15 @@ fn is_number(expr: &Expr) -> bool {
     }
 }
 
-fn number_call(argument: Expr) -> Expr {
-    let argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(argument));
+fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+    let arguments = arguments.into_iter().map(FunctionArgExpr::Expr);
     Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(number::NAME)]),
+        name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList {
             duplicate_treatment: None,
-            args: vec![argument],
+            args: arguments.map(FunctionArg::Unnamed).collect(),
             clauses: Vec::new(),
         }),
         filter: None,

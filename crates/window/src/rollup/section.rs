@@ -5,9 +5,11 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, UInt32Array, UInt64Array};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::take_record_batch;
+use arrow::datatypes::DataType;
 
 use super::groups::States;
 use super::plan::{FIXED_COLUMNS, RollupPlan};
+use super::window::Window;
 use crate::WindowError;
 use crate::frame::{FrameError, Section, SectionKind};
 use crate::ipc;
@@ -20,25 +22,17 @@ pub(super) fn sections(
     partitions: u32,
     limit: usize,
 ) -> Result<Vec<(u32, Section)>, WindowError> {
-    let States {
-        keys,
-        counts,
-        states,
-    } = states;
     let mut rows_of: Vec<Vec<u32>> = vec![Vec::new(); partitions as usize];
-    for row in 0..counts.len() {
+    for row in 0..states.counts.len() {
         // The first key is the window: a group stays in one partition for all of them.
-        let key = plan.keys.iter().zip(keys.iter().skip(1));
+        let key = plan.keys.iter().zip(states.keys.iter().skip(1));
         let key = key.map(|(key, values)| key.kind.value(values, row));
         let partition = plan.hasher.partition(key, partitions) as usize;
         if let (Some(rows), Ok(row)) = (rows_of.get_mut(partition), u32::try_from(row)) {
             rows.push(row);
         }
     }
-    let mut columns = keys;
-    columns.insert(1, Arc::new(counts));
-    columns.extend(states);
-    let batch = RecordBatch::try_new(Arc::clone(&plan.partial_schema), columns)?;
+    let batch = partial_batch(plan, states)?;
     let mut sections = Vec::new();
     for (partition, rows) in (0..).zip(rows_of) {
         if rows.is_empty() {
@@ -55,6 +49,15 @@ pub(super) fn sections(
         sections.extend(bodies.into_iter().map(|body| (partition, section(body))));
     }
     Ok(sections)
+}
+
+/// States as a batch of partials.
+pub(super) fn partial_batch(plan: &RollupPlan, states: States) -> Result<RecordBatch, WindowError> {
+    let mut columns = states.keys;
+    columns.insert(1, Arc::new(states.counts));
+    columns.extend(states.states);
+    let schema = Arc::clone(&plan.partial_schema);
+    Ok(RecordBatch::try_new(schema, columns)?)
 }
 
 /// Encodes the batch, in pieces when it is larger than `limit`.
@@ -84,7 +87,8 @@ fn cut(
     Ok(())
 }
 
-/// Cuts the state of one group: the values that `count(DISTINCT …)` has seen may be many, and sets can be merged piece by piece.
+/// Cuts the state of one group: the values that `count(DISTINCT …)` has seen, or the entries of a summary, may be many, and can
+/// be merged piece by piece.
 /// The other aggregates' states go with the first piece; the rest has the states of no rows at all. None when there is nothing to cut.
 fn cut_group(
     plan: &RollupPlan,
@@ -93,8 +97,12 @@ fn cut_group(
 ) -> Result<Option<Vec<RecordBatch>>, WindowError> {
     let mut distinct = vec![false; FIXED_COLUMNS + plan.keys.len()];
     for aggregate in &plan.aggregates {
-        let cuttable = aggregate.function.is_distinct() && aggregate.states.len() == 1;
-        distinct.extend(aggregate.states.iter().map(|_| cuttable));
+        let [state] = aggregate.states.as_slice() else {
+            distinct.extend(aggregate.states.iter().map(|_| false));
+            continue;
+        };
+        // The values seen by count(DISTINCT …), or the entries of a summary.
+        distinct.push(matches!(state.data_type(), DataType::List(_)));
     }
     let cuttable = |column: &ArrayRef| column.as_list_opt::<i32>().cloned();
     let lists: Vec<Option<ListArray>> = batch
@@ -106,13 +114,21 @@ fn cut_group(
     if lists.iter().flatten().all(|list| list.values().len() < 2) {
         return Ok(None);
     }
+    // Each piece of a session says when the session was: these states, the last two, may be merged twice.
+    let times = match plan.window {
+        Window::Session { .. } => batch.num_columns().saturating_sub(2),
+        Window::Tumble { .. } | Window::Hop { .. } => batch.num_columns(),
+    };
     let mut batches = Vec::with_capacity(pieces);
     for piece in 0..pieces {
         let mut columns = Vec::with_capacity(lists.len());
         for (at, (column, list)) in batch.columns().iter().zip(&lists).enumerate() {
             let column = match list {
                 Some(list) => Arc::new(slice_of(list, piece, pieces)?),
-                None if piece == 0 || (at != 1 && at < FIXED_COLUMNS + plan.keys.len()) => {
+                None if piece == 0
+                    || at >= times
+                    || (at != 1 && at < FIXED_COLUMNS + plan.keys.len()) =>
+                {
                     Arc::clone(column)
                 }
                 None => neutral(plan, at, column),
@@ -131,9 +147,7 @@ fn slice_of(list: &ListArray, piece: usize, pieces: usize) -> Result<ListArray, 
         values.len() * piece / pieces,
         values.len() * (piece + 1) / pieces,
     );
-    let (arrow::datatypes::DataType::List(item), values) =
-        (list.data_type(), values.slice(from, to - from))
-    else {
+    let (DataType::List(item), values) = (list.data_type(), values.slice(from, to - from)) else {
         return Ok(list.clone());
     };
     let offsets = OffsetBuffer::from_lengths([values.len()]);

@@ -6,11 +6,13 @@
 //! * in arithmetic and in comparison with a number, text is read as a number ([`super::number`]);
 //! * in comparison with a boolean, text is read as a boolean;
 //! * `sum` and `avg` read text as numbers; `min` and `max` compare what they are given;
+//! * `bool_and` and `bool_or` read text as booleans;
 //! * division by zero is NULL.
 
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
+use datafusion_common::tree_node::TreeNode;
 use datafusion_common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion_expr::expr::{AggregateFunction, ScalarFunction};
 use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawAggregateExpr, RawBinaryExpr};
@@ -21,6 +23,7 @@ use datafusion_sql::sqlparser::ast::BinaryOperator;
 
 use super::exact_sum::{EXACT_AVG, EXACT_SUM};
 use super::number::NUMBER;
+use super::summary;
 
 /// Plans operators and aggregates over the columns of one table.
 #[derive(Debug)]
@@ -66,12 +69,6 @@ impl ExprPlanner for Typing {
 
     fn plan_aggregate(&self, raw: RawAggregateExpr) -> Result<PlannerResult<RawAggregateExpr>> {
         let name = raw.func.name().to_owned();
-        if !raw.order_by.is_empty() || raw.null_treatment.is_some() {
-            return plan_err!("{name} cannot be ordered in a rollup");
-        }
-        if raw.distinct && name != "count" {
-            return plan_err!("DISTINCT is for count only, not for {name}");
-        }
         #[expect(deprecated, reason = "it is what the SQL planner makes of count(*)")]
         let counts_rows = matches!(raw.args.as_slice(), [] | [Expr::Wildcard { .. }]);
         if name == "count" && counts_rows {
@@ -80,24 +77,50 @@ impl ExprPlanner for Typing {
             }
             return Ok(PlannerResult::Original(raw));
         }
-        let Ok([argument]) = <[Expr; 1]>::try_from(raw.args) else {
+        let types = raw
+            .args
+            .iter()
+            .map(|argument| argument.get_type(&self.schema));
+        let types = types.collect::<Result<Vec<_>>>()?;
+        let different = raw.distinct && matches!(name.as_str(), "sum" | "avg");
+        if different || summary::NAMES.contains(&name.as_str()) {
+            let planned = summary::plan(&raw, &types)?;
+            let call = AggregateFunction::new_udf(
+                planned.function,
+                planned.arguments.into_iter().map(named).collect(),
+                false,
+                raw.filter,
+                Vec::new(),
+                None,
+            );
+            return Ok(PlannerResult::Planned(Expr::AggregateFunction(call)));
+        }
+        if !raw.order_by.is_empty() || raw.null_treatment.is_some() {
+            return plan_err!("{name} cannot be ordered: its result has no order");
+        }
+        let ([of], Ok([argument])) = (types.as_slice(), <[Expr; 1]>::try_from(raw.args)) else {
             return plan_err!("{name} takes one argument");
         };
-        let of = argument.get_type(&self.schema)?;
         let (func, argument) = match name.as_str() {
             "sum" if of.is_integer() => (sum_udaf(), argument),
-            "sum" => (Arc::clone(&EXACT_SUM), as_double(&name, argument, &of)?),
-            "avg" => (Arc::clone(&EXACT_AVG), as_double(&name, argument, &of)?),
+            "sum" => (Arc::clone(&EXACT_SUM), as_double(&name, argument, of)?),
+            "avg" => (Arc::clone(&EXACT_AVG), as_double(&name, argument, of)?),
+            "bool_and" | "bool_or" => (raw.func, as_boolean(&name, argument, of)?),
+            "bit_and" | "bit_or" | "bit_xor" => {
+                if !of.is_integer() {
+                    return plan_err!("{name} needs whole numbers, not {}", spelled(of));
+                }
+                (raw.func, argument)
+            }
             // Text leaves its batch here: views would keep all of the batch's values.
-            _ if is_text(&of) => (raw.func, cast(argument, DataType::Utf8)),
-            _ if of.is_floating() => (raw.func, as_double(&name, argument, &of)?),
+            _ if is_text(of) => (raw.func, cast(argument, DataType::Utf8)),
+            _ if of.is_floating() => (raw.func, as_double(&name, argument, of)?),
             _ => (raw.func, argument),
         };
+        // To all but count it does not matter how often a value comes.
+        let distinct = raw.distinct && name == "count";
         Ok(PlannerResult::Planned(aggregate(
-            func,
-            argument,
-            raw.distinct,
-            raw.filter,
+            func, argument, distinct, raw.filter,
         )))
     }
 }
@@ -108,16 +131,49 @@ fn aggregate(
     distinct: bool,
     filter: Option<Box<Expr>>,
 ) -> Expr {
-    let call = AggregateFunction::new_udf(func, vec![argument], distinct, filter, Vec::new(), None);
+    let argument = vec![named(argument)];
+    let call = AggregateFunction::new_udf(func, argument, distinct, filter, Vec::new(), None);
     Expr::AggregateFunction(call)
 }
 
-fn as_double(name: &str, argument: Expr, of: &DataType) -> Result<Expr> {
+/// The argument under a name that tells it from others: to DataFusion, `sum(x)` and `sum(cast(x AS double))` have the same.
+fn named(argument: Expr) -> Expr {
+    let is_cast = |expr: &Expr| Ok(matches!(expr, Expr::Cast(_) | Expr::TryCast(_)));
+    if argument.exists(is_cast).unwrap_or(false) {
+        let name = argument.to_string();
+        argument.alias(name)
+    } else {
+        argument
+    }
+}
+
+/// The argument as floating point numbers.
+pub(super) fn as_double(name: &str, argument: Expr, of: &DataType) -> Result<Expr> {
     match of {
         DataType::Float64 => Ok(argument),
         _ if is_text(of) => Ok(as_number(argument, of)),
         _ if of.is_numeric() || of.is_null() => Ok(cast(argument, DataType::Float64)),
-        _ => plan_err!("{name} needs numbers, not {of}"),
+        _ => plan_err!("{name} needs numbers, not {}", spelled(of)),
+    }
+}
+
+fn as_boolean(name: &str, argument: Expr, of: &DataType) -> Result<Expr> {
+    match of {
+        DataType::Boolean => Ok(argument),
+        _ if is_text(of) => Ok(try_cast(argument, DataType::Boolean)),
+        _ => plan_err!("{name} needs booleans, not {}", spelled(of)),
+    }
+}
+
+/// A type as queries call it.
+fn spelled(of: &DataType) -> String {
+    match of {
+        DataType::Int64 => "bigint".to_owned(),
+        DataType::Float64 => "double".to_owned(),
+        DataType::Boolean => "boolean".to_owned(),
+        DataType::Timestamp(..) => "timestamp".to_owned(),
+        _ if is_text(of) => "text".to_owned(),
+        other => other.to_string(),
     }
 }
 

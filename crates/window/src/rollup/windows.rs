@@ -1,59 +1,93 @@
 //! Stage 2 of a rollup: partial states become windows, and windows become rows.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{cast, filter_record_batch, take_record_batch};
-use arrow::datatypes::{DataType, Int64Type, TimeUnit, UInt64Type};
-use serde_json::Value;
+use arrow::array::{AsArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{Int64Type, UInt64Type};
 
-use super::evaluate::{condition, evaluate};
-use super::groups::{Groups, Results};
-use super::json;
+use super::groups::Groups;
 use super::plan::{FIXED_COLUMNS, RollupPlan};
+use super::revisions::Revisions;
+use super::rows::{groups, rows};
+use super::section::partial_batch;
+use super::sessions::Sessions;
+use super::window::Window;
 use crate::WindowError;
+use crate::frame::Fingerprint;
 use crate::outcome::{Late, LateKind, RollupRow};
 
-/// The open windows of one rollup in one exchange partition.
-pub(crate) struct RollupWindows {
-    plan: Arc<RollupPlan>,
-    rule: usize,
-    /// By start.
-    windows: BTreeMap<i64, Groups>,
+/// The windows of one rollup in one exchange partition.
+pub(crate) enum RollupWindows {
+    /// Of fixed length: `tumble` and `hop`.
+    Fixed(FixedWindows),
+    /// Of `session`.
+    Sessions(Sessions),
 }
 
 impl RollupWindows {
     /// For the rollup at this index.
     pub(crate) fn new(plan: Arc<RollupPlan>, rule: usize) -> Self {
-        Self {
-            plan,
-            rule,
-            windows: BTreeMap::new(),
+        match plan.window {
+            Window::Session { gap_ns } => Self::Sessions(Sessions::new(plan, rule, gap_ns)),
+            Window::Tumble { .. } | Window::Hop { .. } => Self::Fixed(FixedWindows {
+                plan,
+                rule,
+                windows: BTreeMap::new(),
+            }),
+        }
+    }
+
+    /// What it aggregates, and how.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Self::Fixed(windows) => windows.plan.fingerprint,
+            Self::Sessions(sessions) => sessions.fingerprint(),
+        }
+    }
+
+    /// The same rollup at another place of another plan. What a plan says beyond the meaning, such as the lateness that is allowed,
+    /// holds from now on.
+    pub(crate) fn adopt(self, plan: Arc<RollupPlan>, rule: usize) -> Self {
+        match self {
+            Self::Fixed(windows) => Self::Fixed(FixedWindows {
+                plan,
+                rule,
+                ..windows
+            }),
+            Self::Sessions(sessions) => Self::Sessions(sessions.adopt(plan, rule)),
         }
     }
 
     /// Approximate bytes held.
     pub(crate) fn size(&self) -> usize {
-        self.windows.values().map(Groups::size).sum()
+        match self {
+            Self::Fixed(windows) => windows.windows.values().map(OpenWindow::size).sum(),
+            Self::Sessions(sessions) => sessions.size(),
+        }
     }
 
-    /// Merges partials, as a section holds them. Those of windows that the watermark has passed are late.
+    /// Merges partials, as a section holds them. Those of windows that are decided are late.
     pub(crate) fn merge(
         &mut self,
         partials: &RecordBatch,
         watermark_ns: Option<i64>,
         late: &mut Vec<Late>,
     ) -> Result<(), WindowError> {
-        for (start_ns, rows) in by_window(partials) {
-            let partials = take_record_batch(partials, &UInt32Array::from(rows))?;
-            let end_ns = start_ns.saturating_add(self.plan.width_ns);
-            match watermark_ns.filter(|&watermark_ns| end_ns <= watermark_ns) {
-                Some(watermark_ns) => self.late(&partials, start_ns, watermark_ns, late)?,
-                None => self.merge_window(&partials, start_ns)?,
-            }
+        match self {
+            Self::Fixed(windows) => windows.merge(partials, watermark_ns, late),
+            Self::Sessions(sessions) => sessions.merge(partials, watermark_ns, late),
         }
-        Ok(())
+    }
+
+    /// Rows that were written and have changed since, by what came late.
+    pub(crate) fn revise(&mut self, rows: &mut Vec<RollupRow>) -> Result<(), WindowError> {
+        match self {
+            Self::Fixed(windows) => windows.revise(rows),
+            Self::Sessions(_) => Ok(()),
+        }
     }
 
     /// Closes the windows that the watermark has passed: their rows, by window and key.
@@ -62,146 +96,201 @@ impl RollupWindows {
         watermark_ns: i64,
         rows: &mut Vec<RollupRow>,
     ) -> Result<(), WindowError> {
-        while let Some(window) = self.windows.first_entry() {
-            let start_ns = *window.key();
-            let end_ns = start_ns.saturating_add(self.plan.width_ns);
-            if end_ns > watermark_ns {
-                break;
-            }
-            let results = window.remove().take_results(&self.plan)?;
-            self.rows(results, start_ns, end_ns, rows)?;
+        match self {
+            Self::Fixed(windows) => windows.close(watermark_ns, rows),
+            Self::Sessions(sessions) => sessions.close(watermark_ns, rows),
         }
-        Ok(())
-    }
-
-    fn merge_window(&mut self, partials: &RecordBatch, start_ns: i64) -> Result<(), WindowError> {
-        let groups = match self.windows.entry(start_ns) {
-            std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
-            std::collections::btree_map::Entry::Vacant(new) => new.insert(Groups::new(&self.plan)?),
-        };
-        let (fixed, states) = partials
-            .columns()
-            .split_at_checked(FIXED_COLUMNS + self.plan.keys.len())
-            .unwrap_or_default();
-        let [start, rows, keys @ ..] = fixed else {
-            return Ok(());
-        };
-        let keys: Vec<ArrayRef> = std::iter::once(start).chain(keys).cloned().collect();
-        let indices = groups.intern(&keys, Some(rows.as_primitive::<UInt64Type>()))?;
-        groups.merge(&self.plan, &indices, states)
-    }
-
-    fn late(
-        &self,
-        partials: &RecordBatch,
-        start_ns: i64,
-        watermark_ns: i64,
-        late: &mut Vec<Late>,
-    ) -> Result<(), WindowError> {
-        let keys = partials.columns().get(FIXED_COLUMNS..).unwrap_or_default();
-        let groups = self.groups(keys)?;
-        let [_, rows, ..] = partials.columns() else {
-            return Ok(());
-        };
-        let rows = rows.as_primitive::<UInt64Type>().values();
-        late.extend(groups.into_iter().zip(rows).map(|(group, &rows)| Late {
-            what: LateKind::Partial {
-                rule: self.rule,
-                group,
-                end_ns: start_ns.saturating_add(self.plan.width_ns),
-                rows,
-            },
-            time_ns: start_ns,
-            watermark_ns,
-        }));
-        Ok(())
-    }
-
-    /// The key values of each row under their names; `keys` has a column per key, and maybe more.
-    fn groups(&self, keys: &[ArrayRef]) -> Result<Vec<Vec<(String, Value)>>, WindowError> {
-        let rows = keys.first().map_or(1, |column| column.len());
-        let mut groups = vec![Vec::with_capacity(self.plan.keys.len()); rows];
-        for (key, values) in self.plan.keys.iter().zip(keys) {
-            let values = json::values(&cast(values, &key.planned)?)?;
-            for (group, value) in groups.iter_mut().zip(values) {
-                group.push((key.name.clone(), value));
-            }
-        }
-        Ok(groups)
-    }
-
-    fn rows(
-        &self,
-        results: Results,
-        start_ns: i64,
-        end_ns: i64,
-        rows: &mut Vec<RollupRow>,
-    ) -> Result<(), WindowError> {
-        let batch = self.group_batch(results)?;
-        let batch = match &self.plan.having {
-            Some(having) => filter_record_batch(&batch, &condition(having, &batch)?)?,
-            None => batch,
-        };
-        let mut columns = Vec::with_capacity(self.plan.select.len());
-        for output in &self.plan.select {
-            columns.push(json::values(&evaluate(&output.expr, &batch, &output.of)?)?.into_iter());
-        }
-        let mut keys = batch.columns().to_vec();
-        keys.truncate(self.plan.keys.len() + 1);
-        if self.plan.window_position < keys.len() {
-            keys.remove(self.plan.window_position);
-        }
-        let groups = if keys.is_empty() {
-            vec![Vec::new(); batch.num_rows()]
-        } else {
-            self.groups(&keys)?
-        };
-        for group in groups {
-            let names = self.plan.select.iter().map(|output| output.name.clone());
-            let values = columns
-                .iter_mut()
-                .map(|column| column.next().unwrap_or_default());
-            rows.push(RollupRow {
-                rule: self.rule,
-                start_ns,
-                end_ns,
-                group,
-                columns: names.zip(values).collect(),
-            });
-        }
-        Ok(())
-    }
-
-    /// The columns that HAVING and SELECT read: the GROUP BY items in their order, then the aggregates.
-    fn group_batch(&self, results: Results) -> Result<RecordBatch, WindowError> {
-        let Results { keys, values } = results;
-        let groups = keys.first().map_or(0, |column| column.len());
-        let planned = self.plan.keys.iter().map(|key| &key.planned);
-        let window = DataType::Timestamp(TimeUnit::Nanosecond, None);
-        let mut columns = Vec::new();
-        for (column, of) in keys.iter().zip(std::iter::once(&window).chain(planned)) {
-            columns.push(cast(column, of)?);
-        }
-        if !columns.is_empty() {
-            let start = columns.remove(0);
-            columns.insert(self.plan.window_position.min(columns.len()), start);
-        }
-        columns.extend(values);
-        let options = RecordBatchOptions::new().with_row_count(Some(groups));
-        let schema = Arc::clone(&self.plan.group_schema);
-        Ok(RecordBatch::try_new_with_options(
-            schema, columns, &options,
-        )?)
     }
 }
 
-/// The rows of each window.
-fn by_window(partials: &RecordBatch) -> BTreeMap<i64, Vec<u32>> {
-    let mut windows: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
+/// The windows of `tumble` or `hop`.
+pub(crate) struct FixedWindows {
+    plan: Arc<RollupPlan>,
+    rule: usize,
+    /// By start.
+    windows: BTreeMap<i64, OpenWindow>,
+}
+
+/// A window that takes events.
+struct OpenWindow {
+    groups: Groups,
+    end_ns: i64,
+    /// What was written already: the watermark has passed the end, but not yet the allowed lateness.
+    written: Option<Revisions>,
+}
+
+impl OpenWindow {
+    fn size(&self) -> usize {
+        self.groups.size() + self.written.as_ref().map_or(0, Revisions::size)
+    }
+
+    /// The rows as they are now. The groups stay.
+    fn rows(&mut self, plan: &RollupPlan, rule: usize) -> Result<Vec<RollupRow>, WindowError> {
+        // Taking results out of accumulators empties them; their states can be merged twice.
+        let groups = std::mem::replace(&mut self.groups, Groups::new(plan)?);
+        let states = partial_batch(plan, groups.take_states(plan)?)?;
+        let mut copy = Groups::new(plan)?;
+        copy.merge_partials(plan, &states, None)?;
+        self.groups.merge_partials(plan, &states, None)?;
+        take_rows(plan, rule, copy, self.end_ns)
+    }
+}
+
+fn take_rows(
+    plan: &RollupPlan,
+    rule: usize,
+    groups: Groups,
+    end_ns: i64,
+) -> Result<Vec<RollupRow>, WindowError> {
+    let ends = Int64Array::from(vec![end_ns; groups.len()]);
+    rows(plan, rule, groups.take_results(plan)?, ends)
+}
+
+impl FixedWindows {
+    fn merge(
+        &mut self,
+        partials: &RecordBatch,
+        watermark_ns: Option<i64>,
+        late: &mut Vec<Late>,
+    ) -> Result<(), WindowError> {
+        let plan = Arc::clone(&self.plan);
+        for (pane_ns, rows) in by_pane(partials) {
+            let partials = take_record_batch(partials, &UInt32Array::from(rows))?;
+            for (start_ns, end_ns) in plan.window.of_pane(pane_ns) {
+                let decided_ns = end_ns.saturating_add(plan.rule.allowed_lateness_ns);
+                match watermark_ns.filter(|&watermark_ns| decided_ns <= watermark_ns) {
+                    Some(watermark_ns) => {
+                        let window_ns = (start_ns, end_ns);
+                        late.extend(too_late(
+                            &plan,
+                            self.rule,
+                            &partials,
+                            window_ns,
+                            watermark_ns,
+                        )?);
+                    }
+                    None => self.merge_window(&partials, (start_ns, end_ns), watermark_ns)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_window(
+        &mut self,
+        partials: &RecordBatch,
+        (start_ns, end_ns): (i64, i64),
+        watermark_ns: Option<i64>,
+    ) -> Result<(), WindowError> {
+        let plan = &self.plan;
+        let window = match self.windows.entry(start_ns) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(new) => {
+                // A window whose first event is late has been closed already, with no row.
+                let closed = watermark_ns.is_some_and(|watermark_ns| end_ns <= watermark_ns);
+                new.insert(OpenWindow {
+                    groups: Groups::new(plan)?,
+                    end_ns,
+                    written: closed.then(Revisions::default),
+                })
+            }
+        };
+        window
+            .groups
+            .merge_partials(plan, partials, Some(start_ns))?;
+        if let Some(written) = &mut window.written {
+            let keys = partials.columns().get(FIXED_COLUMNS..).unwrap_or_default();
+            written.touch(groups(plan, keys, partials.num_rows())?);
+        }
+        Ok(())
+    }
+
+    fn revise(&mut self, rows: &mut Vec<RollupRow>) -> Result<(), WindowError> {
+        if self.plan.rule.allowed_lateness_ns == 0 {
+            return Ok(());
+        }
+        for (&start_ns, window) in &mut self.windows {
+            if window
+                .written
+                .as_ref()
+                .is_none_or(|written| !written.is_touched())
+            {
+                continue;
+            }
+            let now = window.rows(&self.plan, self.rule)?;
+            if let Some(written) = &mut window.written {
+                rows.extend(written.revise(self.rule, (start_ns, window.end_ns), now));
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, watermark_ns: i64, rows: &mut Vec<RollupRow>) -> Result<(), WindowError> {
+        let allowed_ns = self.plan.rule.allowed_lateness_ns;
+        while let Some(first) = self.windows.first_entry()
+            && first.get().end_ns.saturating_add(allowed_ns) <= watermark_ns
+        {
+            let window = first.remove();
+            if window.written.is_none() {
+                rows.extend(take_rows(
+                    &self.plan,
+                    self.rule,
+                    window.groups,
+                    window.end_ns,
+                )?);
+            }
+        }
+        if allowed_ns == 0 {
+            return Ok(());
+        }
+        for window in self.windows.values_mut() {
+            if window.end_ns > watermark_ns {
+                break;
+            }
+            if window.written.is_none() {
+                let now = window.rows(&self.plan, self.rule)?;
+                window.written = Some(Revisions::of(&now));
+                rows.extend(now);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is said of partials that came too late for a window, a group each.
+pub(super) fn too_late(
+    plan: &RollupPlan,
+    rule: usize,
+    partials: &RecordBatch,
+    (start_ns, end_ns): (i64, i64),
+    watermark_ns: i64,
+) -> Result<Vec<Late>, WindowError> {
+    let keys = partials.columns().get(FIXED_COLUMNS..).unwrap_or_default();
+    let groups = groups(plan, keys, partials.num_rows())?;
+    let [_, rows, ..] = partials.columns() else {
+        return Ok(Vec::new());
+    };
+    let rows = rows.as_primitive::<UInt64Type>().values();
+    let late = groups.into_iter().zip(rows).map(|(group, &rows)| Late {
+        what: LateKind::Partial {
+            rule,
+            group,
+            end_ns,
+            rows,
+        },
+        time_ns: start_ns,
+        watermark_ns,
+    });
+    Ok(late.collect())
+}
+
+/// The rows of each pane.
+fn by_pane(partials: &RecordBatch) -> BTreeMap<i64, Vec<u32>> {
+    let mut panes: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
     if let Some(starts) = partials.columns().first() {
-        for (&start_ns, row) in starts.as_primitive::<Int64Type>().values().iter().zip(0..) {
-            windows.entry(start_ns).or_default().push(row);
+        for (&pane_ns, row) in starts.as_primitive::<Int64Type>().values().iter().zip(0..) {
+            panes.entry(pane_ns).or_default().push(row);
         }
     }
-    windows
+    panes
 }

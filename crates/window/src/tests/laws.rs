@@ -18,7 +18,7 @@ use crate::{Merger, Outcome, Partials, Plan};
 const DISORDER: i64 = 20;
 
 /// A log of several partitions: in the order of arrival, each partition out of order by at most [`DISORDER`] seconds.
-fn log() -> impl Strategy<Value = Vec<Event>> {
+pub(super) fn log() -> impl Strategy<Value = Vec<Event>> {
     let event = (
         0i32..3,
         0i64..2,
@@ -50,7 +50,7 @@ fn log() -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
-fn setup() -> impl Strategy<Value = Setup> {
+pub(super) fn setup() -> impl Strategy<Value = Setup> {
     let sizes = || prop::collection::vec(1usize..8, 1..4);
     let limits = prop::sample::select(vec![1500usize, 900_000]);
     let parts = (
@@ -86,7 +86,7 @@ fn condition() -> impl Strategy<Value = Vec<(CompareOp, f64)>> {
 }
 
 /// The log's partitions interleaved in another way: another arrival of the same log.
-fn interleave(log: &[Event], order: &[usize]) -> Vec<Event> {
+pub(super) fn interleave(log: &[Event], order: &[usize]) -> Vec<Event> {
     let mut partitions: BTreeMap<i32, std::collections::VecDeque<Event>> = BTreeMap::new();
     for event in log {
         partitions

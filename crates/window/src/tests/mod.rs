@@ -12,4 +12,5 @@ mod exchange;
 mod laws;
 mod naive;
 mod queries;
+mod rollups;
 mod world;

@@ -11,7 +11,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use haechi_rules::{
     CompareOp, Correlation, CorrelationKind, DetectionRule, Expr, FieldType, Level, Logsource,
-    Rollup, RuleHeader, RuleSet, Span,
+    Rollup, RollupKind, RuleHeader, RuleSet, Span,
 };
 
 use crate::{Merger, Outcome, Partials, Plan, Progress, RowOrigins, SourceClock, SourceId, Tables};
@@ -76,6 +76,8 @@ pub(super) fn rollup(sql: &str, types: &[(&str, FieldType)]) -> Rollup {
             .iter()
             .map(|&(name, of)| (name.to_owned(), of))
             .collect(),
+        allowed_lateness_ns: 0,
+        kind: RollupKind::Rows,
     }
 }
 

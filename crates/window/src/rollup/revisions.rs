@@ -1,0 +1,116 @@
+//! What was written of a window that still takes late events.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
+use serde_json::Value;
+
+use super::rows::Group;
+use crate::outcome::RollupRow;
+
+/// The rows of a window that were written, by group. The number of revisions depends on how late events came together; what the last
+/// one says does not.
+#[derive(Debug, Default)]
+pub(super) struct Revisions {
+    /// By the group's values as text.
+    written: FxHashMap<String, Written>,
+    /// Groups that have changed since.
+    touched: BTreeSet<String>,
+    groups: FxHashMap<String, Group>,
+}
+
+#[derive(Debug)]
+struct Written {
+    revision: u32,
+    /// HAVING let the row through.
+    shown: bool,
+}
+
+fn text(group: &Group) -> String {
+    Value::from_iter(group.iter().map(|(_, value)| value.clone())).to_string()
+}
+
+impl Revisions {
+    /// These rows were written, for the first time.
+    pub(super) fn of(rows: &[RollupRow]) -> Self {
+        let written = rows.iter().map(|row| {
+            let first = Written {
+                revision: 0,
+                shown: true,
+            };
+            (text(&row.group), first)
+        });
+        Self {
+            written: written.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Approximate bytes held.
+    pub(super) fn size(&self) -> usize {
+        let texts: usize = self.written.keys().map(String::len).sum();
+        texts + self.written.capacity() * size_of::<(String, Written)>()
+    }
+
+    /// These groups have changed.
+    pub(super) fn touch(&mut self, groups: Vec<Group>) {
+        for group in groups {
+            let text = text(&group);
+            if self.touched.insert(text.clone()) {
+                self.groups.insert(text, group);
+            }
+        }
+    }
+
+    pub(super) fn is_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// What is to be written now that the window's rows are these: a changed row, or, when HAVING no longer lets it through, that it
+    /// is withdrawn.
+    pub(super) fn revise(
+        &mut self,
+        rule: usize,
+        (start_ns, end_ns): (i64, i64),
+        now: Vec<RollupRow>,
+    ) -> Vec<RollupRow> {
+        let mut touched = std::mem::take(&mut self.touched);
+        let mut groups = std::mem::take(&mut self.groups);
+        let mut revised = Vec::new();
+        for mut row in now {
+            let text = text(&row.group);
+            if touched.remove(&text) {
+                row.revision = self.next(text, true);
+                revised.push(row);
+            }
+        }
+        for text in touched {
+            if self.written.get(&text).is_some_and(|written| written.shown) {
+                revised.push(RollupRow {
+                    rule,
+                    start_ns,
+                    end_ns,
+                    group: groups.remove(&text).unwrap_or_default(),
+                    revision: self.next(text, false),
+                    withdrawn: true,
+                    columns: Vec::new(),
+                });
+            }
+        }
+        revised
+    }
+
+    fn next(&mut self, text: String, shown: bool) -> u32 {
+        match self.written.get_mut(&text) {
+            Some(written) => {
+                written.revision = written.revision.saturating_add(1);
+                written.shown = shown;
+                written.revision
+            }
+            None => {
+                self.written.insert(text, Written { revision: 0, shown });
+                0
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Rules that change while the stream goes on.
+
+use std::time::Duration;
+
+use haechi_tests::app::{App, wait_for_metric, wait_until_ready};
+use haechi_tests::broker::Client;
+use haechi_tests::http::Samples;
+use haechi_tests::process::Running;
+use serde_json::{Value, json};
+
+const FIRST: &str = r#"
+title: failed
+name: failed
+id: 00000000-0000-4000-8000-000000000001
+logsource: {product: test}
+detection: {sel: {action: failed}, condition: sel}
+---
+title: three
+id: 00000000-0000-4000-8000-000000000002
+correlation: {type: event_count, rules: [failed], group-by: [user], timespan: 10s, condition: {gte: 3}}
+---
+title: per minute
+id: 00000000-0000-4000-8000-000000000003
+rollup: {sql: "SELECT \"user\", count(*) AS n FROM test GROUP BY tumble(interval '1 minute'), \"user\""}
+"#;
+
+/// Stands before the others, so that every rule has another place than before.
+const ADDED: &str = r#"
+title: reset
+id: 00000000-0000-4000-8000-000000000004
+logsource: {product: test}
+detection: {sel: {action: reset}, condition: sel}
+---
+"#;
+
+const WAIT: Duration = Duration::from_secs(40);
+
+fn event(second: u32, action: &str, user: &str) -> Value {
+    let event = json!({"ts": 86_400 + second, "user": user, "action": action}).to_string();
+    let hex: String = event.bytes().map(|byte| format!("{byte:02x}")).collect();
+    json!({"hex": hex, "partition": 0})
+}
+
+fn reloads(process: &mut Running, result: &str) {
+    let series = format!("haechi_rule_reloads_total{{result=\"{result}\"}}");
+    process.until(WAIT, &format!("a set is {result}"), |process| {
+        let samples = Samples::scrape(haechi_tests::app::address(process)?)?;
+        (samples.series.get(&series) == Some(&1.0)).then_some(())
+    });
+}
+
+#[test]
+fn changed_rules_take_over_and_unchanged_ones_keep_their_windows() {
+    let client = Client::required();
+    let mut app = App::new(&client, "reload");
+    app.lateness = "5s";
+    app.idle_timeout = "2s";
+    app.reload_interval = "300ms";
+    app.rule(FIRST);
+    let app = app.created();
+    let rules = app.rules[0].clone();
+    let mut process = app.run();
+    wait_until_ready(&mut process);
+    let early = [event(1, "failed", "eve"), event(2, "failed", "eve")];
+    client.produce_records(&app.topics[0], &early);
+    wait_for_metric(&mut process, "haechi_records_total", 2.0, WAIT);
+
+    std::fs::write(&rules, FIRST.replace("{sel: {action:", "{sel: {action|no:")).unwrap();
+    reloads(&mut process, "refused");
+    assert!(
+        process.stderr().contains("there is no modifier `no`"),
+        "the reason is said:\n{}",
+        process.stderr()
+    );
+
+    let retitled = FIRST.replace("title: three", "title: three failures");
+    std::fs::write(&rules, format!("{ADDED}{retitled}")).unwrap();
+    reloads(&mut process, "taken");
+    process.until(WAIT, "both workers have the new rules", |process| {
+        let said = process.stderr().matches("they hold from here on").count();
+        (said == app.workers).then_some(())
+    });
+    let late = [
+        event(3, "failed", "eve"),
+        event(4, "reset", "eve"),
+        event(70, "none", "bob"),
+    ];
+    client.produce_records(&app.topics[0], &late);
+    client.wait_for(&app.topic("alerts"), 2, WAIT);
+    client.wait_for(&app.topic("rollups"), 1, WAIT);
+    process.terminate();
+    let _ = process.wait(Duration::from_secs(30)).succeeded();
+
+    let records = client.read(&app.topic("alerts"));
+    let mut alerts: Vec<Value> = records.iter().map(|record| record.json()).collect();
+    alerts.sort_by_key(|alert| alert["title"].to_string());
+    assert_eq!(alerts.len(), 2, "{alerts:#?}");
+    assert_eq!(alerts[0]["title"], "reset");
+    assert_eq!(alerts[0]["offset"], 3);
+    assert_eq!(alerts[1]["title"], "three failures");
+    let offsets: Vec<&Value> = alerts[1]["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| &event["offset"])
+        .collect();
+    assert_eq!(offsets, [0, 1, 2], "two of before, one of after");
+    assert_eq!(
+        app.rollups()[0]["row"],
+        json!({"user": "eve", "n": 4}),
+        "the rollup's window too"
+    );
+}
