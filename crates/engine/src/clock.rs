@@ -70,3 +70,32 @@ impl Clock for SystemClock {
         Instant::now()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wall time that is set, beside an instant that goes on.
+    struct Fixed(Instant);
+
+    impl Clock for Fixed {
+        fn now_ns(&self) -> i64 {
+            1000
+        }
+        fn instant(&self) -> Instant {
+            self.0
+        }
+    }
+
+    #[test]
+    fn time_in_which_nobody_looked_was_not_watched() {
+        let began = Instant::now();
+        let mut attention = Attention::new(&Fixed(began));
+        assert!(!attention.look(began + Duration::from_millis(100)));
+        assert_eq!(attention.now_ns(), 1000 + 100_000_000);
+        assert!(!attention.look(began + Duration::from_millis(2100)));
+        assert_eq!(attention.now_ns(), 1000 + 1_100_000_000);
+        assert!(attention.look(began + Duration::from_secs(60)));
+        assert_eq!(attention.now_ns(), 1000 + 2_100_000_000);
+    }
+}

@@ -7,53 +7,18 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use haechi_decode::{Decoded, Decoder, DecoderSpec, Row, SpecError, Timestamp};
-use haechi_detect::{DetectError, Detector, Hits};
+use haechi_decode::{Decoded, Row};
+use haechi_detect::Hits;
 use haechi_log::{Assignment, Records, Start, TopicPartition, Topology};
-use haechi_rules::Logsource;
 use haechi_window::{
-    FrameError, Partials, Progress, RowOrigins, SourceClock, SourceId, SourceProgress, SourceState,
-    WindowError,
+    Partials, Progress, RowOrigins, SourceClock, SourceId, SourceProgress, SourceState,
 };
 
+use crate::error::StageError;
+use crate::pipeline::Pipeline;
 use crate::program::Program;
 use crate::settings::{Input, Settings};
 use crate::skew::Standing;
-
-/// A stage found something that reading the same records again will not mend.
-#[derive(Debug, thiserror::Error)]
-pub enum StageError {
-    /// An input cannot be decoded as declared.
-    #[error("input `{input}`: {error}")]
-    Input {
-        /// The input's name.
-        input: Arc<str>,
-        /// What is wrong with it.
-        error: SpecError,
-    },
-    /// Detection.
-    #[error(transparent)]
-    Detect(#[from] DetectError),
-    /// Aggregation.
-    #[error(transparent)]
-    Window(#[from] WindowError),
-    /// An exchange record cannot be applied.
-    #[error("exchange record {at} offset {offset}: {error}")]
-    Exchange {
-        /// Where it was read.
-        at: TopicPartition,
-        /// Its offset.
-        offset: i64,
-        /// Why it cannot be applied.
-        error: FrameError,
-    },
-    /// A partition refers to an input that is not declared.
-    #[error("input number {0} is not declared: this is a defect of haechi, please report it")]
-    UnknownInput(usize),
-    /// A message is too large for its topic even when cut to the smallest that makes sense.
-    #[error("{0}")]
-    TooLarge(String),
-}
 
 /// The source partitions of one worker, and one decoder and detector per input.
 pub struct Stage1 {
@@ -66,13 +31,6 @@ pub struct Stage1 {
     topology: Topology,
     /// The topology is that of the last assignment.
     knows_topology: bool,
-}
-
-/// Decoder and detector of one input. They belong together: class ids are the decoder's.
-struct Pipeline {
-    decoder: Decoder,
-    detector: Detector,
-    classes: Vec<Vec<Logsource>>,
 }
 
 struct SourcePartition {
@@ -309,12 +267,12 @@ impl Stage1 {
     /// What there is to say about event time. It is announced to all when a partition has moved, changed its state or
     /// not spoken since it was taken over, or when the heartbeat is due.
     ///
-    /// A partition speaks only once it has an offset to commit along with its words. Otherwise its epoch would not last:
-    /// the next owner, whose clock may be behind, would speak with a lower one and never be heard.
+    /// A partition speaks only once its epoch has been committed. Otherwise the next owner, whose clock may be behind,
+    /// could speak with a lower one and would never be heard.
     pub fn progress(&mut self, now_ns: i64, heartbeat: bool) -> Progress {
         let mut announce = heartbeat && self.can_speak();
         let mut sources = Vec::with_capacity(self.partitions.len());
-        let speaking = |partition: &&mut SourcePartition| partition.offset().is_some();
+        let speaking = |partition: &&mut SourcePartition| partition.anchored;
         for partition in self.partitions.values_mut().filter(speaking) {
             let progress = partition.clock.progress(now_ns);
             announce |= partition.moved || !partition.has_said(&progress);
@@ -342,8 +300,7 @@ impl Stage1 {
     /// Whether some partition can speak.
     #[must_use]
     pub fn can_speak(&self) -> bool {
-        let mut partitions = self.partitions.values();
-        partitions.any(|partition| partition.offset().is_some())
+        self.partitions.values().any(|partition| partition.anchored)
     }
 
     /// Whether a partition has something to say or to commit that cannot wait for the heartbeat.
@@ -523,57 +480,4 @@ impl SourcePartition {
                     || progress.state == SourceState::Idle)
         })
     }
-}
-
-impl Pipeline {
-    fn new(input: &Input, program: &Program, settings: &Settings) -> Result<Self, StageError> {
-        let detections = Arc::clone(&program.detections);
-        let spec = DecoderSpec {
-            format: input.format,
-            fields: program.fields.clone(),
-            logsource: input.logsource.clone(),
-            timestamp: Timestamp {
-                field: input.timestamp.clone(),
-                future_ns: i64::try_from(input.max_future.as_nanos()).unwrap_or(i64::MAX),
-            },
-            values_for: Box::new(move |class| detections.wants_values(&translate(class))),
-            max_record_bytes: settings.limits.max_record_bytes,
-            max_depth: settings.limits.max_depth,
-        };
-        let decoder = Decoder::new(spec).map_err(|error| StageError::Input {
-            input: Arc::clone(&input.name),
-            error,
-        })?;
-        Ok(Self {
-            decoder,
-            detector: Detector::with_cache(
-                Arc::clone(&program.detections),
-                settings.limits.cache_bytes,
-            ),
-            classes: Vec::new(),
-        })
-    }
-
-    /// The decoder has met new kinds of events: the detector learns which rules apply to them.
-    fn learn_classes(&mut self) {
-        let known = self.decoder.classes();
-        if known.len() > self.classes.len() {
-            let new = known
-                .iter()
-                .skip(self.classes.len())
-                .map(|class| translate(class));
-            self.classes.extend(new);
-            self.detector.bind_classes(&self.classes);
-        }
-    }
-}
-
-/// The stages do not know each other, so each has its own logsource; the engine translates.
-fn translate(class: &[haechi_decode::Logsource]) -> Vec<Logsource> {
-    let translate = |logsource: &haechi_decode::Logsource| Logsource {
-        product: logsource.product.clone(),
-        category: logsource.category.clone(),
-        service: logsource.service.clone(),
-    };
-    class.iter().map(translate).collect()
 }

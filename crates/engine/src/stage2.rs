@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use haechi_log::{Assignment, LogError, Start, TopicPartition};
 use haechi_window::{FrameError, Merger, Outcome, Plan};
 
-use crate::stage1::StageError;
+use crate::error::StageError;
 
 /// The exchange partitions of one worker.
 pub struct Stage2 {

@@ -10,19 +10,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use haechi_log::{Assignment, Event, Kind, Log, LogError, Records, Start, TopicPartition};
+use haechi_log::{Assignment, Event, Kind, Log, Records, Start, TopicPartition};
 use haechi_window::{Partials, Progress};
 use tracing::{info, warn};
 
 use crate::clock::{Attention, Clock};
 use crate::emit::Emitter;
+use crate::error::{StageError, WorkerError};
 use crate::health::{Health, Vitals};
 use crate::metrics::{Metrics, WorkerMetrics};
 use crate::profile::{Laps, Profiler, Stage};
 use crate::release::{Release, Releases};
 use crate::settings::{Exchange, Run, Settings};
 use crate::skew::Skew;
-use crate::stage1::{Stage1, StageError};
+use crate::stage1::Stage1;
 use crate::stage2::Stage2;
 
 /// The longest a poll waits for records when nothing else is due.
@@ -45,17 +46,6 @@ pub struct Shared {
     pub health: Arc<Health>,
     /// Where the workers hand in what they did, when somebody wants to know.
     pub profiler: Option<Arc<Profiler>>,
-}
-
-/// Why a worker ended before it was told to.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
-    /// The log: fenced (a new handle can go on) or fatal.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// A stage found something that re-reading will not mend.
-    #[error(transparent)]
-    Stage(#[from] StageError),
 }
 
 /// One thread's share of the work. See the [module](self).

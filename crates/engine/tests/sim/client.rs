@@ -43,6 +43,7 @@ pub(crate) struct Client {
     positions: BTreeMap<TopicPartition, i64>,
     paused: BTreeSet<TopicPartition>,
     ends_told: BTreeMap<TopicPartition, i64>,
+    pub(crate) at_least_once: bool,
     pub(crate) transactional_id: String,
     pub(crate) epoch: u32,
     pub(crate) open: bool,
@@ -66,6 +67,7 @@ impl Client {
             positions: BTreeMap::new(),
             paused: BTreeSet::new(),
             ends_told: BTreeMap::new(),
+            at_least_once: false,
             transactional_id,
             epoch,
             open: false,
@@ -302,6 +304,10 @@ impl Client {
             let Some(message) = self.queue.pop_front() else {
                 break;
             };
+            if self.at_least_once {
+                cluster.append(message);
+                continue;
+            }
             cluster
                 .arrive(&self.transactional_id, self.epoch, message, now)
                 .map_err(|_| fenced())?;

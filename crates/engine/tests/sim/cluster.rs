@@ -243,6 +243,14 @@ impl Cluster {
         }
     }
 
+    /// Offsets are committed outside of any transaction.
+    pub(crate) fn commit(&mut self, offsets: &[(TopicPartition, i64, String)]) {
+        for (at, offset, metadata) in offsets {
+            self.committed
+                .insert(at.clone(), (*offset, metadata.clone()));
+        }
+    }
+
     /// Whether an offset of the partition hangs on a transaction that is not over.
     pub(crate) fn is_unstable(&self, at: &TopicPartition) -> bool {
         let mentions = |offsets: &[(TopicPartition, i64, String)]| {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use haechi_engine::worker::{Shared, WorkerError};
-use haechi_engine::{Health, Settings, Worker};
+use haechi_engine::worker::Shared;
+use haechi_engine::{Health, Settings, Worker, WorkerError};
 use haechi_log::Kind;
 use rand::RngExt;
 

@@ -24,7 +24,8 @@ impl SimLog {
             }
             let epoch = world.cluster.open(transactional_id);
             let number = world.next_client();
-            let client = Client::new(number, transactional_id.to_owned(), epoch);
+            let mut client = Client::new(number, transactional_id.to_owned(), epoch);
+            client.at_least_once = world.plan.at_least_once;
             world.clients.insert(number, client);
             Ok(Self { client: number })
         })
@@ -81,6 +82,16 @@ impl SimLog {
             }
             if world.strikes(0.02) {
                 return Err(LogError::retriable("the coordinator is loading"));
+            }
+            if client.at_least_once {
+                world.cluster.commit(offsets);
+                client.open = false;
+                world.commits += 1;
+                return if world.strikes(0.02) {
+                    Err(LogError::retriable("the broker did not confirm a commit"))
+                } else {
+                    Ok(())
+                };
             }
             let id = &client.transactional_id;
             let added = world
@@ -209,12 +220,23 @@ impl Log for SimLog {
         }
         self.flush()?;
         self.add_offsets(offsets)?;
+        if world(|world| world.plan.at_least_once) {
+            return Ok(());
+        }
         self.end()
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
         self.call("abort", |world, client| {
             if !client.open {
+                return Ok(());
+            }
+            if client.at_least_once {
+                // What is on its way arrives or not.
+                let most = world.rng.random_range(0..=client.queue.len());
+                let _ = client.deliver(&mut world.cluster, most, world.now);
+                client.queue.clear();
+                client.open = false;
                 return Ok(());
             }
             if client.spent || world.strikes(0.05) {

@@ -6,7 +6,7 @@
 //! ```text
 //! HAECHI_SIM_SEED=7 cargo test -p haechi-engine --test sim -- --nocapture   # one schedule, telling what happens
 //! HAECHI_SIM_SCHEDULES=100000 cargo test --release -p haechi-engine --test sim
-//! HAECHI_SIM_MINUTES=60 make soak
+//! make soak MINUTES=60
 //! ```
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,6 @@ mod fleet;
 mod group;
 mod log;
 mod oracle;
-mod regressions;
 mod schedule;
 mod workload;
 mod world;

@@ -38,6 +38,11 @@ impl AddAssign for Passed {
 pub(crate) fn run(seed: u64, tell: bool) -> Result<Passed, String> {
     world::begin(seed, tell);
     fleet::begin();
+    world(|world| {
+        let plan = &world.plan;
+        let (exact, at_least_once, trouble) = (plan.exact, plan.at_least_once, plan.trouble);
+        world.note(|| format!("exact {exact}, at least once {at_least_once}, trouble {trouble}"));
+    });
     let outcome = live();
     fleet::end();
     let world = world::end();

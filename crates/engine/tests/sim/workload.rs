@@ -92,6 +92,8 @@ pub(crate) struct Plan {
     /// No event is late: everything that is found is known beforehand. Otherwise events may be late, partitions idle and
     /// added, and every event must be either counted or reported late.
     pub(crate) exact: bool,
+    /// Without transactions: what is sent is visible at once, offsets are committed after it.
+    pub(crate) at_least_once: bool,
     /// How much of the trouble that is possible there is; 1 = all.
     pub(crate) trouble: f64,
     pub(crate) workers: usize,
@@ -114,6 +116,7 @@ impl Plan {
         }
         let mut plan = Self {
             exact: rng.random_bool(0.6),
+            at_least_once: false,
             trouble: [0.0, 0.3, 1.0, 2.0][rng.random_range(0..4)],
             workers: rng.random_range(1..4),
             named: rng.random_bool(0.5),
@@ -123,6 +126,7 @@ impl Plan {
             written: BTreeMap::new(),
             topics: topics.clone(),
         };
+        plan.at_least_once = plan.exact && rng.random_bool(0.2);
         for (topic, count) in topics {
             for number in 0..count {
                 let many = [0, 5, 25, 50][rng.random_range(0..4)];

@@ -1,1 +1,0 @@
-//! Schedules that once failed, each with what was wrong.
