@@ -19,6 +19,7 @@ mod diagnostics;
 mod generate;
 mod kafka;
 mod presets;
+mod profile;
 mod real_data;
 mod replay;
 mod replay_input;
