@@ -150,7 +150,12 @@ fn run(panics: usize) -> (Result<(), RunError>, String, BTreeMap<String, Vec<Str
     });
     let loaded = haechi_rules::load_str(Path::new("rules.yml"), RULES);
     assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
-    let program = Program::compile(loaded.rules, &["events".into()]).unwrap();
+    let program = Program::compile(
+        loaded.rules,
+        &["events".into()],
+        Limits::default().regex_bytes,
+    )
+    .unwrap();
     let metrics = Metrics::new().unwrap();
     let shared = Shared {
         releases: Arc::new(Releases::new(Arc::new(program), &metrics)),
