@@ -32,11 +32,37 @@ setup: ## install all that the targets here need and this machine lacks
 test: ## every test, on a Kafka of its own (or on HAECHI_KAFKA=host:port)
 	@dev/test
 
+# How long to soak.
+MINUTES ?= 60
+
+.PHONY: soak
+soak: ## simulated crashes, zombies and rebalances for MINUTES=60
+	@dev/setup rust build
+	HAECHI_SIM_MINUTES=$(MINUTES) cargo test --release -p haechi-engine --test sim -- --nocapture
+
+# How many seeds of faults.
+RUNS ?= 20
+
+.PHONY: faults
+faults: ## processes killed, stopped, added and a broker restarted: RUNS=20 seeds of 130 s each
+	@dev/setup
+	HAECHI_FAULTS_SECONDS=$${HAECHI_FAULTS_SECONDS:-130} HAECHI_FAULTS_RUNS=$(RUNS) \
+	  HAECHI_PYTHON=$${HAECHI_CACHE:-$$HOME/.cache/haechi}/python/bin/python \
+	  dev/with-kafka faults cargo test -p haechi-tests kafka::faults -- --nocapture
+
 .PHONY: bench
 bench: ## the pipeline's rate beside a bare consumer of the same topic
 	@dev/setup
 	cargo build --release --bin haechi
-	dev/with-kafka bench cargo bench -p haechi-benches
+	dev/with-kafka bench cargo bench -p haechi-benches --bench pipeline
+
+.PHONY: bench-detect
+bench-detect: ## what detection costs beside parsing, other numbers of rules, and rsigma-eval
+	@dev/setup rust build
+	cargo build --release --bin haechi
+	cargo build --release --locked --manifest-path benches/peer/Cargo.toml --target-dir target/peer
+	HAECHI_BIN=$(CURDIR)/target/release/haechi HAECHI_BENCH_PEER=$(CURDIR)/target/peer/release/haechi-bench-peer \
+	  cargo bench -p haechi-benches --bench detect
 
 .PHONY: lint
 lint: ## formatting, clippy, docs, dependencies: what CI checks before the tests

@@ -4,6 +4,9 @@ use std::fs;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
+
 /// Processor time and memory of a process so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
@@ -31,6 +34,30 @@ impl Usage {
             peak_bytes: kibibytes << 10,
         })
     }
+}
+
+/// Processor seconds of all processes that this one has started and that have ended.
+///
+/// # Panics
+/// When the system does not tell.
+#[must_use]
+pub fn children_cpu_seconds() -> f64 {
+    cpu_seconds(UsageWho::RUSAGE_CHILDREN)
+}
+
+/// Processor seconds of this process so far.
+///
+/// # Panics
+/// When the system does not tell.
+#[must_use]
+pub fn own_cpu_seconds() -> f64 {
+    cpu_seconds(UsageWho::RUSAGE_SELF)
+}
+
+fn cpu_seconds(who: UsageWho) -> f64 {
+    let usage = getrusage(who).expect("getrusage");
+    let seconds = |time: TimeVal| time.num_microseconds() as f64 / 1e6;
+    seconds(usage.user_time()) + seconds(usage.system_time())
 }
 
 fn ticks_per_second() -> f64 {

@@ -26,7 +26,12 @@ fn ours(folder: &str) -> Verdict {
 
 #[test]
 fn detections() {
-    assert_all(&ours("detection"), 60);
+    assert_all(&ours("detection"), 130);
+}
+
+#[test]
+fn filters() {
+    assert_all(&ours("filter"), 8);
 }
 
 #[test]
@@ -50,8 +55,13 @@ fn input() {
 }
 
 #[test]
+fn pipelines() {
+    assert_all(&ours("pipeline"), 45);
+}
+
+#[test]
 fn diagnostics() {
-    assert_all(&ours("check"), 15);
+    assert_all(&ours("check"), 50);
 }
 
 #[test]

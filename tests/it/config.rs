@@ -135,7 +135,7 @@ fn contradictions() {
 
 #[test]
 fn what_is_missing() {
-    refused(&GOOD.replace("    format: json\n", ""), 7, &["format"]);
+    refused(&GOOD.replace("    format: json\n", ""), 6, &["format"]);
     let _ = run(
         &GOOD.replace("  bootstrap.servers: 127.0.0.1:1\n", "  client.id: x\n"),
         &[],
@@ -224,4 +224,40 @@ fn the_example_is_right() {
         finished.stderr
     );
     let _ = finished.said(&["127.0.0.1:1"]);
+}
+
+#[test]
+fn presets_and_what_contradicts_them() {
+    let preset = |extra: &str| GOOD.replace("    format: json\n", extra);
+    refused(
+        &preset("    preset: nothing\n"),
+        8,
+        &["no preset", "cloudtrail"],
+    );
+    refused(
+        &preset("    preset: okta\n    format: json\n"),
+        9,
+        &["preset", "format: json", "keep one"],
+    );
+    refused(
+        &preset("    preset: okta\n    logsource: {product: okta}\n"),
+        9,
+        &["preset", "logsource"],
+    );
+    refused(&preset("    preset: ocsf\n"), 8, &["pipelines: [ocsf]"]);
+    refused(&preset("    lateness: 5s\n"), 6, &["format", "preset"]);
+}
+
+#[test]
+fn pipelines_and_placeholders() {
+    refused(
+        &format!("{GOOD}pipelines: [nothing]\n"),
+        9,
+        &["nothing", "ecs-windows"],
+    );
+    refused(
+        &format!("{GOOD}placeholders: nothing.yml\n"),
+        9,
+        &["nothing.yml"],
+    );
 }

@@ -15,9 +15,15 @@
 mod cases;
 mod check;
 mod config;
+mod diagnostics;
 mod generate;
 mod kafka;
+mod presets;
+mod profile;
 mod real_data;
 mod replay;
 mod replay_input;
 mod rollups_batch;
+mod schemas;
+mod shapes;
+mod windows_logsources;

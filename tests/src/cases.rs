@@ -30,6 +30,12 @@ struct Setting {
     timestamp: Option<String>,
     /// How long windows wait, as `--lateness` takes it; without one, until the file ends.
     lateness: Option<String>,
+    /// Instead of format, logsource and timestamp.
+    preset: Option<String>,
+    /// Names of shipped pipelines, of files beside this one, or the text of one.
+    pipelines: Option<Vec<String>>,
+    /// What placeholders stand for.
+    placeholders: Option<Map<String, Value>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -55,6 +61,9 @@ struct Case {
     /// What `check` says of the rules; then there are no events.
     errors: Option<Vec<ExpectedDiagnostic>>,
     warnings: Option<Vec<ExpectedDiagnostic>>,
+    /// What no diagnostic may say.
+    #[serde(default)]
+    silent: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -169,7 +178,7 @@ impl Case {
         let setting = &self.own;
         let rules = self.rules(file, folder.path())?;
         if self.errors.is_some() || self.warnings.is_some() {
-            return self.check(&rules);
+            return self.check(&rules, file, folder.path());
         }
         let events: Vec<&Value> = self
             .events
@@ -191,16 +200,19 @@ impl Case {
         let input = folder.path().join("events.json");
         fs::write(&input, lines).map_err(|error| error.to_string())?;
         let dead = folder.path().join("dead.json");
-        let mut command = Haechi::new([
-            "replay",
-            "--alerts",
-            "brief",
-            "--format",
-            setting.format.as_deref().unwrap_or("json"),
-        ])
-        .arg("--dead-letters")
-        .arg(&dead)
-        .args(["--logsource", &setting.logsource()]);
+        let mut command = Haechi::new(["replay", "--alerts", "brief"])
+            .arg("--dead-letters")
+            .arg(&dead);
+        command = match &setting.preset {
+            Some(preset) => command.args(["--preset", preset]),
+            None => command.args([
+                "--format",
+                setting.format.as_deref().unwrap_or("json"),
+                "--logsource",
+                &setting.logsource(),
+            ]),
+        };
+        command = self.through(command, file, folder.path());
         if let Some(field) = &setting.timestamp {
             command = command.args(["--timestamp", field]);
         }
@@ -221,6 +233,30 @@ impl Case {
         }
         let dead = fs::read_to_string(&dead).map_err(|error| error.to_string())?;
         self.judge(&finished, &dead)
+    }
+
+    /// What the rules go through.
+    fn through(&self, mut command: Haechi, file: &Path, folder: &Path) -> Haechi {
+        let beside = file.parent().unwrap_or(Path::new(""));
+        for (index, pipeline) in self.own.pipelines.iter().flatten().enumerate() {
+            command = command.arg("--pipeline");
+            command = if pipeline.contains('\n') {
+                let path = folder.join(format!("pipeline-{index}.yml"));
+                fs::write(&path, pipeline).expect("a scratch folder can be written");
+                command.arg(&path)
+            } else if beside.join(pipeline).is_file() {
+                command.arg(beside.join(pipeline))
+            } else {
+                command.arg(pipeline)
+            };
+        }
+        if let Some(placeholders) = &self.own.placeholders {
+            let path = folder.join("placeholders.yml");
+            let text = Value::Object(placeholders.clone()).to_string();
+            fs::write(&path, text).expect("a scratch folder can be written");
+            command = command.arg("--placeholders").arg(&path);
+        }
+        command
     }
 
     /// Writes inline rules; answers the files to load.
@@ -264,8 +300,9 @@ impl Case {
         }
     }
 
-    fn check(&self, rules: &[PathBuf]) -> Result<(), String> {
-        let finished = Haechi::new(["check"]).args(rules).run();
+    fn check(&self, rules: &[PathBuf], file: &Path, folder: &Path) -> Result<(), String> {
+        let command = self.through(Haechi::new(["check"]), file, folder);
+        let finished = command.arg("--").args(rules).run();
         let errors = self.errors.as_deref().unwrap_or_default();
         if finished.status.success() != errors.is_empty() {
             return Err(format!(
@@ -295,7 +332,17 @@ impl Case {
                 }
             }
         }
-        Ok(())
+        match self
+            .silent
+            .iter()
+            .find(|unwanted| finished.stderr.contains(*unwanted))
+        {
+            Some(unwanted) => Err(format!(
+                "`{unwanted}` should not be said; check said:\n{}",
+                finished.stderr
+            )),
+            None => Ok(()),
+        }
     }
 
     fn judge(&self, finished: &Finished, dead: &str) -> Result<(), String> {
@@ -407,6 +454,12 @@ impl Setting {
             logsource: self.logsource.clone().or_else(|| shared.logsource.clone()),
             timestamp: self.timestamp.clone().or_else(|| shared.timestamp.clone()),
             lateness: self.lateness.clone().or_else(|| shared.lateness.clone()),
+            preset: self.preset.clone().or_else(|| shared.preset.clone()),
+            pipelines: self.pipelines.clone().or_else(|| shared.pipelines.clone()),
+            placeholders: self
+                .placeholders
+                .clone()
+                .or_else(|| shared.placeholders.clone()),
         }
     }
 

@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Parse and lint rules
     Check(CheckArgs),
+    /// Print the JSON Schema of rule or configuration files, for editors
+    Schema(SchemaArgs),
     /// Plan or create the topics that a configuration needs
     Topics(TopicsArgs),
     /// Generate realistic events with attacks woven in, and the ground truth on the side
@@ -69,12 +71,23 @@ pub(crate) struct ReplayArgs {
     /// Rule files or folders; may be given several times
     #[arg(short, long, required = true, num_args = 1.., value_name = "PATH")]
     pub(crate) rules: Vec<PathBuf>,
-    /// How the events are encoded: json, windows
-    #[arg(short, long, value_name = "FORMAT")]
-    pub(crate) format: String,
+    #[command(flatten)]
+    pub(crate) through: ThroughArgs,
+    /// How the events are encoded: json, windows, access, syslog, auditd
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        required_unless_present = "preset",
+        conflicts_with = "preset"
+    )]
+    pub(crate) format: Option<String>,
     /// What the events are, e.g. product=linux,service=sshd; windows events know more by themselves
-    #[arg(long, default_value = "", value_name = "KEY=VALUE,…")]
-    pub(crate) logsource: String,
+    #[arg(long, value_name = "KEY=VALUE,…", conflicts_with = "preset")]
+    pub(crate) logsource: Option<String>,
+    /// Format, logsource and timestamp in one word
+    #[arg(long, value_name = "NAME", help = crate::presets::help())]
+    pub(crate) preset: Option<String>,
     /// Field that holds the event's time, dots for nesting; default: the format's usual places
     #[arg(long, value_name = "FIELD")]
     pub(crate) timestamp: Option<String>,
@@ -107,6 +120,24 @@ pub(crate) struct ReplayArgs {
     pub(crate) files: Vec<PathBuf>,
 }
 
+/// What rules go through before they are compiled.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ThroughArgs {
+    /// Processing pipeline: a file, or the name of a shipped one (ecs-windows, ocsf, sysmon); may be given several times
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) pipeline: Vec<String>,
+    /// File that says what the %placeholders% of rules stand for; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) placeholders: Vec<PathBuf>,
+}
+
+impl ThroughArgs {
+    /// Whether the command line names none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pipeline.is_empty() && self.placeholders.is_empty()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AlertSchema {
     /// OCSF Detection Finding (class 2004)
@@ -126,17 +157,63 @@ impl From<AlertSchema> for haechi_alert::Schema {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code: 0 when all rules are right, 1 when one has an error (with --strict: or a warning).")]
+Examples:
+  haechi check rules/                               everything that is wrong or doubtful, with its line
+  haechi check -c haechi.yaml                       the configuration's rules, against what its inputs provide
+  haechi check --explain HC125                      what a code means, a wrong rule and the right one
+  haechi check --format sarif rules/ > check.sarif  for code scanning
+
+Exit code: 0 when no rule has an error, 1 when one has (with --strict: or a warning), 2 when the command line or the
+configuration is wrong. docs/diagnostics.md lists all codes.")]
 pub(crate) struct CheckArgs {
-    /// Rule files or folders
-    #[arg(required = true, value_name = "PATH")]
+    /// Rule files or folders; default: those of the configuration
+    #[arg(required_unless_present_any = ["config", "explain"], value_name = "PATH")]
     pub(crate) rules: Vec<PathBuf>,
+    /// Configuration file, to know what the inputs provide
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How to say it: text goes to stderr, json and sarif to stdout
+    #[arg(short, long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(crate) format: CheckFormat,
+    /// Explain a code, such as HC012, and check nothing
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["rules", "config", "format", "strict", "input"])]
+    pub(crate) explain: Option<String>,
+    #[command(flatten)]
+    pub(crate) through: ThroughArgs,
     /// Warnings fail too
     #[arg(long)]
     pub(crate) strict: bool,
     /// Names that rollups may read FROM, besides logsources
     #[arg(long, value_name = "NAME")]
     pub(crate) input: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// The line, a caret and what to do
+    Text,
+    /// One object: the counts, and every finding
+    Json,
+    /// SARIF 2.1.0
+    Sarif,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The first line of a rule file that an editor is to check while it is written:
+  # yaml-language-server: $schema=rule.schema.json")]
+pub(crate) struct SchemaArgs {
+    /// Which files the schema is for
+    #[arg(value_enum, value_name = "KIND")]
+    pub(crate) kind: SchemaKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaKind {
+    /// Rules: detections, correlations, filters, rollups
+    Rule,
+    /// The configuration
+    Config,
 }
 
 #[derive(Debug, Args)]

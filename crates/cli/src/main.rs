@@ -3,18 +3,21 @@
 mod args;
 mod commands;
 mod config;
+mod diagnostics;
 mod generate;
 mod http;
 mod kafka_sink;
 mod local;
 mod logging;
 mod preflight;
+mod presets;
 mod profile;
 mod reload;
 mod report;
 mod rulebook;
 mod shipped;
 mod stop;
+mod through;
 mod topology;
 
 use std::io::Write;
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(args),
         Command::Replay(args) => commands::replay::run(args),
         Command::Check(args) => commands::check::run(args),
+        Command::Schema(args) => commands::schema::run(args),
         Command::Topics(args) => commands::topics::run(&args.action),
         Command::Generate(args) => commands::generate::run(args),
         Command::Demo(args) => commands::demo::run(args),

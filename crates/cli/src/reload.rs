@@ -41,7 +41,7 @@ impl Reload {
         let hangup = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hangup))?;
         Ok(Self {
-            files: stamp(&config.rules),
+            files: stamp(config),
             config: config.clone(),
             faults,
             exchange,
@@ -82,13 +82,13 @@ impl Reload {
 
     /// Whether the files are others than those last loaded. Waits until nobody is writing them.
     fn has_changed(&mut self) -> bool {
-        let mut files = stamp(&self.config.rules);
+        let mut files = stamp(&self.config);
         if files == self.files {
             return false;
         }
         loop {
             thread::sleep(TICK);
-            let again = stamp(&self.config.rules);
+            let again = stamp(&self.config);
             if again == files {
                 self.files = files;
                 return true;
@@ -112,7 +112,8 @@ impl Reload {
         }
     }
 
-    fn compile(&self) -> anyhow::Result<Compiled> {
+    fn compile(&mut self) -> anyhow::Result<Compiled> {
+        self.config.through = self.config.through.reread()?;
         let compiled = compile(&self.config)?;
         let news: Vec<&String> = compiled.faults.difference(&self.faults).collect();
         if let Some(first) = news.first() {
@@ -130,11 +131,15 @@ impl Reload {
     }
 }
 
-/// Changes when a rule file does: names, lengths and times of change. Links are followed, for that is how Kubernetes mounts a
+/// Changes when a rule file, a pipeline or a placeholder file does: names, lengths and times of change. Links are followed, for that is how Kubernetes mounts a
 /// ConfigMap.
-fn stamp(rules: &[PathBuf]) -> u64 {
+fn stamp(config: &Config) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for file in haechi_rules::files(rules) {
+    let through = config.through.files().map(PathBuf::from);
+    for file in haechi_rules::files(&config.rules)
+        .into_iter()
+        .chain(through)
+    {
         file.hash(&mut hasher);
         if let Ok(metadata) = fs::metadata(&file) {
             metadata.len().hash(&mut hasher);

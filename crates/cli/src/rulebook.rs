@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use haechi_engine::{CompileError, Limits, Program};
-use haechi_rules::{DetectionRule, Diagnostic, Expr, Loaded, Severity, Span};
+use haechi_rules::{
+    Code, DetectionRule, Diagnostic, Expr, Loaded, Pipelines, Severity, Span, Surroundings,
+};
+
+use crate::diagnostics::{DOUBTFUL_AGGREGATION, UNUSABLE_AGGREGATION, UNUSABLE_DETECTION};
 
 /// Rules as they were loaded, and what there is to say about them.
 pub(crate) struct Rulebook {
@@ -14,13 +18,6 @@ pub(crate) struct Rulebook {
     /// What a regular expression may take to work, in bytes.
     pub(crate) regex_bytes: usize,
 }
-
-/// A correlation or rollup that is well-formed but cannot run as a stream. The rule language has the other codes.
-const UNUSABLE_AGGREGATION: &str = "HC060";
-/// A correlation or rollup that runs, but perhaps not as meant.
-const DOUBTFUL_AGGREGATION: &str = "HC160";
-/// A detection that is well-formed but too large to match with, such as a regular expression beyond the limits.
-const UNUSABLE_DETECTION: &str = "HC061";
 
 /// How many diagnostics there are.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +27,22 @@ pub(crate) struct Count {
 }
 
 impl Rulebook {
-    /// Loads files and folders. Broken rules become diagnostics, the rest is loaded.
-    pub(crate) fn load(paths: &[PathBuf]) -> Self {
-        Self::from_loaded(haechi_rules::load(paths))
+    /// Loads files and folders through pipelines. Broken rules become diagnostics, the rest is loaded.
+    ///
+    /// # Errors
+    /// When a pipeline is broken: rules that went through half of one would look at the wrong fields, so none is loaded.
+    pub(crate) fn load(paths: &[PathBuf], pipelines: &Pipelines) -> anyhow::Result<Self> {
+        if !pipelines.is_sound() {
+            let book = Self::from_loaded(haechi_rules::load_through(&[], pipelines));
+            let count = book.report(true);
+            anyhow::bail!(
+                "{} error(s) in processing pipelines or placeholder files: no rule was loaded",
+                count.errors
+            );
+        }
+        Ok(Self::from_loaded(haechi_rules::load_through(
+            paths, pipelines,
+        )))
     }
 
     /// Rules that were loaded already.
@@ -71,7 +81,7 @@ impl Rulebook {
                     let header = &rule.header;
                     let place = (Arc::clone(&header.file), header.span);
                     self.loaded.diagnostics.push(unusable(
-                        UNUSABLE_DETECTION,
+                        &UNUSABLE_DETECTION,
                         place,
                         error.reason.to_string(),
                         None,
@@ -97,7 +107,7 @@ impl Rulebook {
                     let broken = broken.into_iter();
                     self.loaded.diagnostics.extend(broken.map(|error| {
                         unusable(
-                            UNUSABLE_AGGREGATION,
+                            &UNUSABLE_AGGREGATION,
                             (error.file, error.span),
                             error.message,
                             error.help,
@@ -111,17 +121,14 @@ impl Rulebook {
     /// What a query says that its author may not mean.
     fn warn(&mut self, program: &Program) {
         let warnings = program.aggregations.warnings().iter().cloned();
-        self.loaded
-            .diagnostics
-            .extend(warnings.map(|warning| Diagnostic {
-                severity: Severity::Warning,
-                ..unusable(
-                    DOUBTFUL_AGGREGATION,
-                    (warning.file, warning.span),
-                    warning.message,
-                    warning.help,
-                )
-            }));
+        self.loaded.diagnostics.extend(warnings.map(|warning| {
+            unusable(
+                &DOUBTFUL_AGGREGATION,
+                (warning.file, warning.span),
+                warning.message,
+                warning.help,
+            )
+        }));
     }
 
     /// The errors, one text each: the rules that have them were left out.
@@ -136,16 +143,32 @@ impl Rulebook {
             .collect()
     }
 
-    /// Shows diagnostics on stderr: errors always, warnings when asked for.
-    pub(crate) fn report(&self, warnings: bool) -> Count {
+    /// Adds what only checking is for: lints. Afterwards everything stands by file and place.
+    pub(crate) fn lint(&mut self, surroundings: &Surroundings) {
+        let found = haechi_rules::inspect(&self.loaded, surroundings);
+        self.loaded.diagnostics.extend(found);
+        self.loaded
+            .diagnostics
+            .sort_by(|a, b| (&a.file, a.span).cmp(&(&b.file, b.span)));
+    }
+
+    /// How many diagnostics there are.
+    pub(crate) fn count(&self) -> Count {
         let mut count = Count::default();
-        let mut out = std::io::stderr().lock();
-        let colour = out.is_terminal();
         for diagnostic in &self.loaded.diagnostics {
             match diagnostic.severity {
                 Severity::Error => count.errors += 1,
                 Severity::Warning => count.warnings += 1,
             }
+        }
+        count
+    }
+
+    /// Shows diagnostics on stderr: errors always, warnings when asked for.
+    pub(crate) fn report(&self, warnings: bool) -> Count {
+        let mut out = std::io::stderr().lock();
+        let colour = out.is_terminal();
+        for diagnostic in &self.loaded.diagnostics {
             if warnings || diagnostic.severity == Severity::Error {
                 let source = self
                     .loaded
@@ -156,7 +179,7 @@ impl Rulebook {
                 let _ = writeln!(out, "{}\n", diagnostic.render(source, colour));
             }
         }
-        count
+        self.count()
     }
 }
 
@@ -165,14 +188,14 @@ fn is_silenced(rule: &DetectionRule) -> bool {
 }
 
 fn unusable(
-    code: &'static str,
+    code: &Code,
     (file, span): (Arc<Path>, Span),
     message: String,
     help: Option<String>,
 ) -> Diagnostic {
     Diagnostic {
-        code,
-        severity: Severity::Error,
+        code: code.id,
+        severity: code.severity,
         file,
         span,
         message,

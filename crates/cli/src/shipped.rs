@@ -6,6 +6,32 @@ use haechi_rules::Loaded;
 use include_dir::{Dir, include_dir};
 
 static RULES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../rules");
+static PIPELINES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../pipelines");
+
+/// The shipped pipeline of this name.
+pub(crate) fn pipeline(name: &str) -> Option<&'static str> {
+    PIPELINES
+        .get_file(format!("{name}.yml"))
+        .and_then(|file| file.contents_utf8())
+}
+
+/// The names of the shipped pipelines.
+pub(crate) fn pipelines() -> Vec<String> {
+    let mut names: Vec<String> = PIPELINES
+        .files()
+        .filter_map(|file| {
+            Some(
+                file.path()
+                    .file_name()?
+                    .to_str()?
+                    .strip_suffix(".yml")?
+                    .to_owned(),
+            )
+        })
+        .collect();
+    names.sort_unstable();
+    names
+}
 
 /// The shipped rules or, when any are named, those at `paths`.
 pub(crate) fn rules(paths: &[PathBuf]) -> Loaded {

@@ -143,6 +143,11 @@ fn windows_logsources(declared: &Logsource, table: &Logsources, kind: Kind) -> V
     if logsources.is_empty() {
         logsources.push(with_category(None));
     }
+    logsources.extend(table.aliases(kind).map(|alias| Logsource {
+        product: Some("windows".to_owned()),
+        category: declared.category.clone(),
+        service: Some(alias.to_owned()),
+    }));
     if !logsources.iter().any(|known| says(known, declared)) {
         logsources.push(declared.clone());
     }

@@ -16,6 +16,7 @@ use crate::paths::{Paths, Role};
 use crate::repair::repair;
 use crate::spec::{DecoderSpec, Format, Logsource, SpecError};
 use crate::spelling::Spelling;
+use crate::text;
 use crate::time::EventTime;
 use crate::walk::{Header, Location, Seen, Walk};
 use crate::windows::logsources::Logsources;
@@ -76,6 +77,8 @@ pub struct Decoder {
     limits: Limits,
     paths: Paths,
     weak_nulls: bool,
+    /// How lines are written, where they are text.
+    text: Option<Format>,
     /// The wanted fields, then those only needed as alternatives of others.
     columns: Vec<Column>,
     wanted: usize,
@@ -113,7 +116,7 @@ impl Decoder {
         spec.validate()?;
         let mut fields = spec.fields.clone();
         let (paths, classes) = match spec.format {
-            Format::Json => {
+            Format::Json | Format::Access | Format::Syslog | Format::Auditd => {
                 let classes = Classes::declared(spec.logsource, spec.values_for);
                 (
                     json_paths(&fields, spec.timestamp.field.as_deref()),
@@ -140,6 +143,7 @@ impl Decoder {
             seen: Seen::new(&paths),
             paths,
             weak_nulls: spec.format == Format::Windows,
+            text: Some(spec.format).filter(|format| format.is_text()),
             columns: fields.iter().map(|_| Column::default()).collect(),
             wanted: spec.fields.len(),
             values: Column::default(),
@@ -225,10 +229,18 @@ impl Decoder {
                 self.limits.max_record_bytes
             ));
         }
-        let json = payload.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(payload);
-        if json.trim_ascii().is_empty() {
+        let said = payload.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(payload);
+        if said.trim_ascii().is_empty() {
             return Err("empty payload: send one json object a record".to_owned());
         }
+        let written;
+        let json = match self.text {
+            Some(format) => {
+                written = text::to_json(format, said, row.timestamp_ns.unwrap_or(now_ns))?;
+                written.as_slice()
+            }
+            None => said,
+        };
         let start = self.blocks.append(json);
         let result = self.parse_and_walk(json, start, row.timestamp_ns, now_ns);
         result.map_err(|failure| {
@@ -236,7 +248,7 @@ impl Decoder {
             match failure {
                 Failure::NotAnObject(reason) => reason,
                 Failure::Parse(error) => {
-                    let skipped = payload.len() - json.len();
+                    let skipped = payload.len() - said.len();
                     parse::reason(json, skipped, &error, self.limits.max_depth)
                 }
             }

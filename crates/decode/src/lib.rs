@@ -37,9 +37,11 @@ mod paths;
 mod repair;
 mod spec;
 mod spelling;
+mod text;
 mod time;
 mod walk;
 mod windows;
 
 pub use decoder::{BadRow, Decoded, Decoder, Row};
 pub use spec::{DecoderSpec, Format, Logsource, SpecError, Timestamp, ValuesFor};
+pub use windows::windows_logsources;

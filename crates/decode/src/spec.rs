@@ -16,17 +16,38 @@ pub enum Format {
     /// element (`EventID`), its attribute (`Provider_Name`), a name of the event data (`Image`); `System` wins. Each
     /// event derives its logsources from channel, event id and event type.
     Windows,
+    /// Lines of web servers' access logs, common and combined, with the names that rules for web servers use.
+    Access,
+    /// Lines of syslog, RFC 3164 or RFC 5424.
+    Syslog,
+    /// Records of the Linux audit daemon.
+    Auditd,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Self; 5] = [
+        Self::Json,
+        Self::Windows,
+        Self::Access,
+        Self::Syslog,
+        Self::Auditd,
+    ];
+
+    /// Whether records are lines of text, not JSON.
+    pub(crate) fn is_text(self) -> bool {
+        !matches!(self, Self::Json | Self::Windows)
+    }
 }
 
 impl FromStr for Format {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        match text {
-            "json" => Ok(Self::Json),
-            "windows" => Ok(Self::Windows),
-            other => Err(SpecError::UnknownFormat(other.to_owned())),
-        }
+        Self::ALL
+            .into_iter()
+            .find(|format| format.to_string() == text)
+            .ok_or_else(|| SpecError::UnknownFormat(text.to_owned()))
     }
 }
 
@@ -35,6 +56,9 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Self::Json => "json",
             Self::Windows => "windows",
+            Self::Access => "access",
+            Self::Syslog => "syslog",
+            Self::Auditd => "auditd",
         })
     }
 }
@@ -139,7 +163,7 @@ impl DecoderSpec {
 #[non_exhaustive]
 pub enum SpecError {
     /// No such format.
-    #[error("unknown format `{0}`: use `json` or `windows`")]
+    #[error("unknown format `{0}`: choose json, windows, access, syslog or auditd")]
     UnknownFormat(String),
     /// A wanted field is named like one of the batch's own columns.
     #[error(
@@ -182,13 +206,13 @@ mod tests {
 
     #[test]
     fn formats_read_and_print_alike() {
-        for format in [Format::Json, Format::Windows] {
+        for format in Format::ALL {
             assert_eq!(format.to_string().parse::<Format>().unwrap(), format);
         }
         let error = "evtx".parse::<Format>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown format `evtx`: use `json` or `windows`"
+            "unknown format `evtx`: choose json, windows, access, syslog or auditd"
         );
     }
 

@@ -23,3 +23,5 @@
 
 pub(crate) mod logsources;
 pub(crate) mod shapes;
+
+pub use logsources::windows_logsources;

@@ -44,9 +44,15 @@ pub(crate) struct Value<'v> {
 }
 
 impl Value<'_> {
-    fn is_inline(&self) -> bool {
-        self.view as u32 <= INLINE
+    /// Whether the value is short enough to stand in its view.
+    pub(crate) fn is_inline(&self) -> bool {
+        is_inline(self.view)
     }
+}
+
+/// Whether a view holds the whole value.
+pub(crate) fn is_inline(view: u128) -> bool {
+    view as u32 <= INLINE
 }
 
 #[derive(Debug)]

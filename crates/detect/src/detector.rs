@@ -238,7 +238,8 @@ impl Detector {
     }
 
     /// Finds which keywords stand in each value of the events that want them. Most values of an event are of no use to remember: they
-    /// are short, or never come again; and keywords are few.
+    /// are short, or never come again; and keywords are few. So the event is looked through as a whole first, and its values one by one only
+    /// where a keyword stands somewhere.
     fn match_keywords(&mut self, values: Texts<'_>, classes: &[u16]) -> Result<(), DetectError> {
         let Self {
             plan,
@@ -260,9 +261,14 @@ impl Detector {
             let Some((_, matcher)) = class.and_then(|class| keywords.get(class.keywords?)) else {
                 return;
             };
+            let long_values = values.stretch(items.clone()).is_none_or(|stretch| {
+                cost.scanned_bytes += stretch.len() as u64;
+                matcher.may_hold(stretch, work)
+            });
             for value in items.filter_map(|item| values.value(item)) {
                 cost.values += 1;
-                if matcher.is_too_short(value.text.len()) {
+                let ruled_out = !long_values && !value.is_inline();
+                if ruled_out || matcher.is_too_short(value.text.len()) {
                     continue;
                 }
                 cost.matches(value.text);

@@ -77,15 +77,6 @@ pub(crate) fn normal(pattern: &Pattern, cased: bool) -> Vec<Piece> {
     pieces
 }
 
-/// `pattern` anywhere in a value.
-pub(crate) fn anywhere(pattern: &Pattern) -> Pattern {
-    let mut pieces = Vec::with_capacity(pattern.pieces.len() + 2);
-    pieces.push(Piece::AnyString);
-    pieces.extend_from_slice(&pattern.pieces);
-    pieces.push(Piece::AnyString);
-    Pattern { pieces }
-}
-
 /// A pattern in segments.
 #[derive(Debug, Clone)]
 pub(crate) struct Glob {

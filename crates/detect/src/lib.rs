@@ -45,7 +45,8 @@
 //!   it holds when the field is absent.
 //! - **Numbers.** A value is a number when it is spelled as a decimal one, whole; anything else compares with nothing. **Networks.**
 //!   An IPv4-mapped IPv6 address is the IPv4 address; a zone is ignored; an address with a port is no address.
-//! - **Keywords** are found anywhere in any value of the event.
+//! - **Dates.** A part of a date is that of UTC. What counts as a date says `moment`; anything else compares with nothing.
+//! - **Keywords** are patterns over a whole value, any value of the event: one that is found anywhere in it begins and ends with `*`.
 //! - **Logsource.** A rule looks at a row when it covers any of the logsources of the row's class.
 //!
 //! # What it costs
@@ -68,6 +69,7 @@ mod glob;
 mod lower;
 mod mandatory;
 mod matcher;
+mod moment;
 mod necessary;
 mod needles;
 mod networks;
@@ -79,6 +81,7 @@ mod program;
 mod rarity;
 mod row_test;
 mod stamps;
+mod times;
 mod triggers;
 mod window;
 

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 use crate::error::CompileErrorReason;
-use crate::glob::{anywhere, normal};
+use crate::glob::normal;
 use crate::predicate::{FieldId, PredicateId, Predicates, RowTest, RowTestId, ValueTest};
 
 /// The deepest nesting of a condition. Trees are walked recursively.
@@ -53,7 +53,7 @@ impl Lowering<'_> {
             Expr::AtLeast(count, parts) => at_least(*count, self.all(parts, depth)?),
             Expr::Field(test) => self.field(test)?,
             Expr::Keyword(text) => {
-                let test = text_test(&anywhere(&text.pattern), text.cased);
+                let test = text_test(&text.pattern, text.cased);
                 let keyword = self.predicates.value(self.any_value, test);
                 self.keywords.push(keyword);
                 Tree::Predicate(keyword)
@@ -79,6 +79,7 @@ impl Lowering<'_> {
                 .regex(pattern)
                 .map_err(CompileErrorReason::Regex)?,
             Test::Compare(op, number) => ValueTest::Compare(*op, number.to_bits()),
+            Test::TimePart(part, op, number) => ValueTest::TimePart(*part, *op, number.to_bits()),
             Test::Cidr(address, length) => ValueTest::Cidr(*address, *length),
             Test::Exists(wanted) => {
                 return Ok(self.row(RowTest::Exists {

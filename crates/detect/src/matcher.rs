@@ -16,6 +16,7 @@ use crate::predicate::{PredicateId, SHORT, ValueTest};
 use crate::profile::Notes;
 use crate::rarity;
 use crate::stamps::Stamps;
+use crate::times::Times;
 
 /// Decides all predicates of a field.
 ///
@@ -25,6 +26,8 @@ use crate::stamps::Stamps;
 pub(crate) struct Matcher {
     /// Bytes of the shortest folded value that satisfies anything.
     shortest: usize,
+    /// Something may be satisfied without a literal within the value.
+    needs_whole_values: bool,
     /// Hold for every text.
     always: Vec<PredicateId>,
     exact: FxHashMap<Box<str>, u32>,
@@ -41,6 +44,7 @@ pub(crate) struct Matcher {
     checks: Vec<Check>,
     numbers: Numbers,
     networks: Networks,
+    times: Times,
 }
 
 /// A predicate that hangs on a literal.
@@ -68,6 +72,8 @@ enum Check {
 #[derive(Debug)]
 pub(crate) struct Work {
     folded: String,
+    /// Folded bytes that are no text by themselves.
+    folded_bytes: Vec<u8>,
     /// Predicates decided for the value.
     seen: Stamps,
     /// Literals found in the value.
@@ -84,6 +90,7 @@ impl Work {
     pub(crate) fn new(predicates: usize, regexes: Vec<Regex>) -> Self {
         Self {
             folded: String::new(),
+            folded_bytes: Vec::new(),
             seen: Stamps::new(predicates),
             found: Stamps::new(0),
             regexes,
@@ -115,6 +122,7 @@ impl Matcher {
             found,
             regexes,
             notes,
+            ..
         } = work;
         seen.clear();
         fold_into(value, folded);
@@ -157,6 +165,10 @@ impl Matcher {
             self.networks
                 .each(value, |predicate| satisfied.push(predicate));
         }
+        if !self.times.is_empty() {
+            self.times
+                .each(value, |predicate| satisfied.push(predicate));
+        }
     }
 
     fn holds(&self, check: u32, value: &str, folded: &str, regexes: &[Regex]) -> bool {
@@ -168,6 +180,22 @@ impl Matcher {
                 .is_some_and(|regex| regex.is_match(value)),
             None => false,
         }
+    }
+
+    /// Whether a value that stands somewhere in `bytes` may satisfy anything; `false` is sure. Looking once through what holds many
+    /// short values is cheaper than looking through each.
+    pub(crate) fn may_hold(&self, bytes: &[u8], work: &mut Work) -> bool {
+        // Other letters than those of ASCII fold to other lengths, and what lies between values need not be text.
+        if self.needs_whole_values || !bytes.is_ascii() {
+            return true;
+        }
+        work.folded_bytes.clear();
+        work.folded_bytes.extend_from_slice(bytes);
+        work.folded_bytes.make_ascii_lowercase();
+        let mut found = false;
+        self.within
+            .each_within(&work.folded_bytes, &mut work.found, |_| found = true);
+        found
     }
 
     /// Whether a value of this many bytes is too short to satisfy anything.
@@ -195,6 +223,12 @@ struct Draft {
     checks: Vec<Check>,
     numbers: Vec<(haechi_rules::CompareOp, f64, PredicateId)>,
     networks: Vec<(std::net::IpAddr, u8, PredicateId)>,
+    times: Vec<(
+        haechi_rules::TimePart,
+        haechi_rules::CompareOp,
+        f64,
+        PredicateId,
+    )>,
 }
 
 impl Draft {
@@ -212,6 +246,10 @@ impl Draft {
             }
             ValueTest::Compare(op, bits) => {
                 self.numbers.push((*op, f64::from_bits(*bits), predicate))
+            }
+            ValueTest::TimePart(part, op, bits) => {
+                self.times
+                    .push((*part, *op, f64::from_bits(*bits), predicate));
             }
             ValueTest::Cidr(address, length) => self.networks.push((*address, *length, predicate)),
         }
@@ -264,6 +302,8 @@ impl Draft {
     fn finish(self) -> Matcher {
         let mut hangings = Lists::default();
         let lengths: Vec<usize> = self.exact.keys().map(String::len).collect();
+        let anchored =
+            !self.exact.is_empty() || !self.prefixes.is_empty() || !self.suffixes.is_empty();
         let exact = self
             .exact
             .into_iter()
@@ -285,7 +325,8 @@ impl Draft {
         let any_length = !self.always.is_empty()
             || !self.unanchored.is_empty()
             || !self.numbers.is_empty()
-            || !self.networks.is_empty();
+            || !self.networks.is_empty()
+            || !self.times.is_empty();
         let texts = self
             .prefixes
             .keys()
@@ -301,6 +342,7 @@ impl Draft {
         };
         Matcher {
             shortest,
+            needs_whole_values: any_length || anchored,
             always: self.always,
             exact,
             prefixes: Affixes::from_sorted(self.prefixes.keys().map(String::as_bytes)),
@@ -314,6 +356,7 @@ impl Draft {
             checks: self.checks,
             numbers: Numbers::new(self.numbers),
             networks: Networks::new(self.networks),
+            times: Times::new(self.times),
         }
     }
 }

@@ -57,8 +57,14 @@ impl Numbers {
     }
 
     /// Calls `satisfied` with each comparison that holds for `value`; none when it is no number.
-    pub(crate) fn each(&self, value: &str, mut satisfied: impl FnMut(PredicateId)) {
-        let Some(number) = parse(value) else { return };
+    pub(crate) fn each(&self, value: &str, satisfied: impl FnMut(PredicateId)) {
+        if let Some(number) = parse(value) {
+            self.each_of(number, satisfied);
+        }
+    }
+
+    /// Calls `satisfied` with each comparison that holds for `number`.
+    pub(crate) fn each_of(&self, number: f64, mut satisfied: impl FnMut(PredicateId)) {
         let lower = |list: &[(f64, PredicateId)]| list.partition_point(|&(t, _)| t < number);
         let upper = |list: &[(f64, PredicateId)]| list.partition_point(|&(t, _)| t <= number);
         let mut range = |list: &[(f64, PredicateId)], from: usize, to: usize| {

@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 
-use haechi_rules::{CompareOp, Piece, Position, REGEX_SIZE_LIMIT};
+use haechi_rules::{CompareOp, Piece, Position, REGEX_SIZE_LIMIT, TimePart};
 use regex::{Regex, RegexBuilder};
 use rustc_hash::FxHashMap;
 
@@ -28,6 +28,8 @@ pub(crate) enum ValueTest {
     },
     /// The value is a number that compares so with this one (the bits of a double).
     Compare(CompareOp, u64),
+    /// The value is a date of which this part compares so with this number (the bits of a double).
+    TimePart(TimePart, CompareOp, u64),
     /// The value is an address in this network.
     Cidr(IpAddr, u8),
 }

@@ -47,9 +47,11 @@ pub(crate) fn satisfying(test: &ValueTest) -> f32 {
             ..
         } => texts.iter().map(|text| within(text)).sum::<f32>().min(0.5),
         ValueTest::Regex { needed: None, .. } => 0.3,
-        ValueTest::Compare(CompareOp::Eq, _) => 0.05,
-        ValueTest::Compare(CompareOp::Neq, _) => 0.95,
-        ValueTest::Compare(..) => 0.4,
+        ValueTest::Compare(op, _) | ValueTest::TimePart(_, op, _) => match op {
+            CompareOp::Eq => 0.05,
+            CompareOp::Neq => 0.95,
+            _ => 0.4,
+        },
         ValueTest::Cidr(_, length) => 1.0 / f32::from(*length).max(1.0),
     }
 }

@@ -14,10 +14,10 @@ use haechi_log::{Log, LogError, Message, Record, Records, TopicPartition};
 use haechi_rules::RollupKind;
 use haechi_window::{Contribution, Correlated, Late, LateKind, Outcome, RollupRow};
 
+use crate::error::{StageError, WorkerError};
 use crate::program::Program;
 use crate::settings::Settings;
-use crate::stage1::{DecodedBatch, StageError};
-use crate::worker::WorkerError;
+use crate::stage1::DecodedBatch;
 
 /// Header with the id of an alert, a rollup row or a late row.
 pub const ID_HEADER: &str = "haechi-id";

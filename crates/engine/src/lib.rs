@@ -8,6 +8,7 @@
 //! | [`worker`] | the loop: poll → decode → detect → partial → merge → emit → commit |
 //! | [`stage1`] | per source partition: decode, detect, partial aggregates, the event-time clock |
 //! | [`stage2`] | per exchange partition: the merger, rebuilt by replay, silent until it has caught up |
+//! | [`error`] | why a worker or a stage cannot go on |
 //! | [`emit`] | hits and outcomes as messages on output topics |
 //! | [`program`] | the rules, compiled once and shared by all workers |
 //! | [`release`] | which rules are in force, and how a new set takes over |
@@ -21,8 +22,10 @@
 
 pub mod clock;
 pub mod emit;
+pub mod error;
 pub mod health;
 pub mod metrics;
+mod pipeline;
 pub mod profile;
 pub mod program;
 pub mod release;
@@ -34,6 +37,7 @@ pub mod supervisor;
 pub mod worker;
 
 pub use clock::{Clock, SystemClock};
+pub use error::{StageError, WorkerError};
 pub use health::Health;
 pub use metrics::{Metrics, Summary};
 pub use profile::{Profile, Profiler};

@@ -49,9 +49,10 @@ impl Skew {
     }
 
     /// Compares a worker's partitions with the slowest: of its own, and of all, `slowest_ns`, where it is told (a worker with exchange
-    /// partitions is). Without any of both nobody is held back; so a group whose workers know only themselves cannot stop.
-    pub fn balance(
-        &mut self,
+    /// partitions is). Where nobody knows yet how far the slowest is, nobody is held back.
+    #[must_use]
+    pub fn compare(
+        &self,
         partitions: &BTreeMap<TopicPartition, Standing>,
         slowest_ns: Option<i64>,
     ) -> Change {
@@ -61,28 +62,47 @@ impl Skew {
             Standing::Idle | Standing::Ended => None,
         });
         let slowest_ns = own.chain(slowest_ns).min().unwrap_or(i64::MIN);
+        let is_ahead = |standing: &Standing| match standing {
+            Standing::At(watermark_ns) if slowest_ns != i64::MIN => {
+                watermark_ns.saturating_sub(slowest_ns) > self.most_ns
+            }
+            _ => false,
+        };
+        self.change(partitions, is_ahead)
+    }
+
+    /// Lets all partitions go: there are no windows that could pile up.
+    #[must_use]
+    pub fn none(&self, partitions: &BTreeMap<TopicPartition, Standing>) -> Change {
+        self.change(partitions, |_| false)
+    }
+
+    fn change(
+        &self,
+        partitions: &BTreeMap<TopicPartition, Standing>,
+        waits: impl Fn(&Standing) -> bool,
+    ) -> Change {
         let mut change = Change::default();
         for (at, standing) in partitions {
-            // Where nobody knows yet how far the slowest is, there is nothing to compare with.
-            let ahead = match standing {
-                Standing::At(watermark_ns) if slowest_ns != i64::MIN => {
-                    watermark_ns.saturating_sub(slowest_ns) > self.most_ns
-                }
-                _ => false,
-            };
-            if ahead && self.held.insert(at.clone()) {
-                change.pause.push(at.clone());
-            } else if !ahead && self.held.remove(at) && *standing != Standing::Ended {
-                change.resume.push(at.clone());
+            match (waits(standing), self.held.contains(at)) {
+                (true, false) => change.pause.push(at.clone()),
+                (false, true) if *standing != Standing::Ended => change.resume.push(at.clone()),
+                _ => {}
             }
         }
         change
     }
 
-    /// Partitions that are given back, or read anew, are held back no longer; answers which of them were.
-    pub fn forget(&mut self, partitions: &[TopicPartition]) -> Vec<TopicPartition> {
-        let held = partitions.iter().filter(|at| self.held.remove(*at));
-        held.cloned().collect()
+    /// These partitions are paused now, or may be: those that were just taken over may have been paused when they were here before.
+    pub fn hold(&mut self, partitions: impl IntoIterator<Item = TopicPartition>) {
+        self.held.extend(partitions);
+    }
+
+    /// These partitions are read again, or are not ours any more.
+    pub fn release(&mut self, partitions: &[TopicPartition]) {
+        for at in partitions {
+            self.held.remove(at);
+        }
     }
 
     /// How many are held back.
@@ -113,40 +133,51 @@ mod tests {
         (0..).map(at).zip(of.iter().copied()).collect()
     }
 
+    /// Pauses and resumes as told.
+    fn follow(skew: &mut Skew, of: &[Standing], slowest_ns: Option<i64>) -> Change {
+        let change = skew.compare(&standings(of), slowest_ns);
+        skew.hold(change.pause.clone());
+        skew.release(&change.resume);
+        change
+    }
+
     #[test]
     fn who_is_ahead_waits_until_the_slowest_is_near() {
         let mut skew = Skew::new(Duration::from_nanos(10));
-        let change = skew.balance(&standings(&[Standing::At(100), Standing::At(89)]), None);
+        let far = [Standing::At(100), Standing::At(89)];
+        let change = follow(&mut skew, &far, None);
         assert_eq!((change.pause, change.resume), (vec![at(0)], vec![]));
-        let same = standings(&[Standing::At(100), Standing::At(89)]);
-        assert_eq!(skew.balance(&same, None), Change::default(), "said once");
-        let near = standings(&[Standing::At(100), Standing::At(90)]);
-        assert_eq!(skew.balance(&near, None).resume, [at(0)]);
+        assert_eq!(follow(&mut skew, &far, None), Change::default(), "once");
+        let near = [Standing::At(100), Standing::At(90)];
+        assert_eq!(follow(&mut skew, &near, None).resume, [at(0)]);
         assert!(skew.is_empty());
     }
 
     #[test]
     fn the_slowest_may_be_another_workers() {
         let mut skew = Skew::new(Duration::from_nanos(10));
-        let own = standings(&[Standing::At(100), Standing::At(100)]);
-        assert_eq!(skew.balance(&own, Some(0)).pause, [at(0), at(1)]);
-        assert_eq!(skew.balance(&own, Some(95)).resume, [at(0), at(1)]);
+        let own = [Standing::At(100), Standing::At(100)];
+        assert_eq!(follow(&mut skew, &own, Some(0)).pause, [at(0), at(1)]);
+        assert_eq!(follow(&mut skew, &own, Some(95)).resume, [at(0), at(1)]);
     }
 
     #[test]
     fn who_holds_nobody_back_is_not_waited_for() {
         let mut skew = Skew::new(Duration::from_nanos(10));
-        let idle = standings(&[Standing::At(100), Standing::Idle]);
-        assert_eq!(skew.balance(&idle, None), Change::default());
-        let silent = standings(&[Standing::At(100), Standing::Unknown]);
-        assert_eq!(skew.balance(&silent, None), Change::default());
+        let idle = [Standing::At(100), Standing::Idle];
+        assert_eq!(follow(&mut skew, &idle, None), Change::default());
+        let silent = [Standing::At(100), Standing::Unknown];
+        assert_eq!(follow(&mut skew, &silent, None), Change::default());
     }
 
     #[test]
-    fn what_is_given_back_is_no_longer_held() {
+    fn what_could_not_be_resumed_is_tried_again() {
         let mut skew = Skew::new(Duration::from_nanos(10));
-        let _ = skew.balance(&standings(&[Standing::At(100), Standing::At(0)]), None);
-        assert_eq!(skew.forget(&[at(0), at(1)]), [at(0)]);
-        assert!(skew.is_empty());
+        skew.hold([at(0), at(1)]);
+        let near = standings(&[Standing::At(100), Standing::Ended]);
+        let resume = skew.compare(&near, None).resume;
+        assert_eq!(resume, [at(0)], "what is over stays as it is");
+        assert_eq!(skew.compare(&near, None).resume, resume);
+        assert_eq!(skew.none(&near).resume, resume);
     }
 }

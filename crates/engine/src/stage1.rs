@@ -7,53 +7,18 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use haechi_decode::{Decoded, Decoder, DecoderSpec, Row, SpecError, Timestamp};
-use haechi_detect::{DetectError, Detector, Hits};
+use haechi_decode::{Decoded, Row};
+use haechi_detect::Hits;
 use haechi_log::{Assignment, Records, Start, TopicPartition, Topology};
-use haechi_rules::Logsource;
 use haechi_window::{
-    FrameError, Partials, Progress, RowOrigins, SourceClock, SourceId, SourceProgress, SourceState,
-    WindowError,
+    Partials, Progress, RowOrigins, SourceClock, SourceId, SourceProgress, SourceState,
 };
 
+use crate::error::StageError;
+use crate::pipeline::Pipeline;
 use crate::program::Program;
 use crate::settings::{Input, Settings};
 use crate::skew::Standing;
-
-/// A stage found something that reading the same records again will not mend.
-#[derive(Debug, thiserror::Error)]
-pub enum StageError {
-    /// An input cannot be decoded as declared.
-    #[error("input `{input}`: {error}")]
-    Input {
-        /// The input's name.
-        input: Arc<str>,
-        /// What is wrong with it.
-        error: SpecError,
-    },
-    /// Detection.
-    #[error(transparent)]
-    Detect(#[from] DetectError),
-    /// Aggregation.
-    #[error(transparent)]
-    Window(#[from] WindowError),
-    /// An exchange record cannot be applied.
-    #[error("exchange record {at} offset {offset}: {error}")]
-    Exchange {
-        /// Where it was read.
-        at: TopicPartition,
-        /// Its offset.
-        offset: i64,
-        /// Why it cannot be applied.
-        error: FrameError,
-    },
-    /// A partition refers to an input that is not declared.
-    #[error("input number {0} is not declared: this is a defect of haechi, please report it")]
-    UnknownInput(usize),
-    /// A message is too large for its topic even when cut to the smallest that makes sense.
-    #[error("{0}")]
-    TooLarge(String),
-}
 
 /// The source partitions of one worker, and one decoder and detector per input.
 pub struct Stage1 {
@@ -64,13 +29,8 @@ pub struct Stage1 {
     pipelines: BTreeMap<usize, Pipeline>,
     partitions: BTreeMap<TopicPartition, SourcePartition>,
     topology: Topology,
-}
-
-/// Decoder and detector of one input. They belong together: class ids are the decoder's.
-struct Pipeline {
-    decoder: Decoder,
-    detector: Detector,
-    classes: Vec<Vec<Logsource>>,
+    /// The topology is that of the last assignment.
+    knows_topology: bool,
 }
 
 struct SourcePartition {
@@ -79,6 +39,8 @@ struct SourcePartition {
     start: Start,
     position: Option<i64>,
     committed: Option<i64>,
+    /// Its owner's epoch was committed, with its offset.
+    anchored: bool,
     spoken: Option<SourceProgress>,
     /// Records came since its watermark was last announced.
     moved: bool,
@@ -108,6 +70,7 @@ impl Stage1 {
             pipelines: BTreeMap::new(),
             partitions: BTreeMap::new(),
             topology: Topology::default(),
+            knows_topology: false,
         }
     }
 
@@ -160,6 +123,7 @@ impl Stage1 {
                 .committed
                 .as_ref()
                 .map(|committed| committed.offset),
+            anchored: false,
             spoken: None,
             moved: false,
         };
@@ -175,6 +139,25 @@ impl Stage1 {
     /// All source topics and their partition counts, as the log knows them now.
     pub fn set_topology(&mut self, topology: Topology) {
         self.topology = topology;
+        self.knows_topology = true;
+    }
+
+    /// The assignment has changed, perhaps because the topics have: what they are now is still to be asked.
+    pub fn doubt_topology(&mut self) {
+        self.knows_topology = false;
+    }
+
+    /// Whether the topology is that of the last assignment.
+    #[must_use]
+    pub fn knows_topology(&self) -> bool {
+        self.knows_topology
+    }
+
+    /// Nobody has looked at the partitions for a while: they were not silent, as far as anyone knows.
+    pub fn overlooked(&mut self, now_ns: i64) {
+        for partition in self.partitions.values_mut() {
+            partition.clock.overlooked(now_ns);
+        }
     }
 
     /// Bytes to a record batch with the fields that the rules want. Records of a partition that is not owned
@@ -272,7 +255,8 @@ impl Stage1 {
     /// in a bounded run that is the end of it.
     pub fn caught_up(&mut self, at: &TopicPartition, offset: i64, bounded: bool, now_ns: i64) {
         if let Some(partition) = self.partitions.get_mut(at) {
-            partition.position = partition.position.map(|position| position.max(offset));
+            let position = partition.position.unwrap_or(offset);
+            partition.position = Some(position.max(offset));
             partition.clock.caught_up(now_ns);
             if bounded {
                 partition.clock.end();
@@ -282,53 +266,77 @@ impl Stage1 {
 
     /// What there is to say about event time. It is announced to all when a partition has moved, changed its state or
     /// not spoken since it was taken over, or when the heartbeat is due.
+    ///
+    /// A partition speaks only once its epoch has been committed. Otherwise the next owner, whose clock may be behind,
+    /// could speak with a lower one and would never be heard.
     pub fn progress(&mut self, now_ns: i64, heartbeat: bool) -> Progress {
-        let mut announce = heartbeat && !self.partitions.is_empty();
+        let mut announce = heartbeat && self.can_speak();
         let mut sources = Vec::with_capacity(self.partitions.len());
-        for partition in self.partitions.values_mut() {
+        let speaking = |partition: &&mut SourcePartition| partition.anchored;
+        for partition in self.partitions.values_mut().filter(speaking) {
             let progress = partition.clock.progress(now_ns);
             announce |= partition.moved || !partition.has_said(&progress);
             sources.push(progress);
         }
         if announce {
-            for (partition, progress) in self.partitions.values_mut().zip(&sources) {
+            let speaking = self.partitions.values_mut().filter(speaking);
+            for (partition, progress) in speaking.zip(&sources) {
                 partition.spoken = Some(progress.clone());
                 partition.moved = false;
             }
         }
         Progress {
-            roster: self.topology.topics.clone(),
+            // No roster says nothing; a stale one would take partitions away that others have announced.
+            roster: if self.knows_topology {
+                self.topology.topics.clone()
+            } else {
+                Vec::new()
+            },
             sources,
             announce,
         }
     }
 
-    /// Whether a partition has something to say that cannot wait for the heartbeat.
+    /// Whether some partition can speak.
     #[must_use]
-    pub fn has_news(&self) -> bool {
-        self.program.aggregates()
-            && self.partitions.values().any(|partition| {
-                partition
-                    .spoken
-                    .as_ref()
-                    .is_none_or(|spoken| spoken.state != partition.clock.state())
-            })
+    pub fn can_speak(&self) -> bool {
+        self.partitions.values().any(|partition| partition.anchored)
     }
 
-    /// How far each partition has been read and, as metadata, how far event time has come in it.
-    pub fn offsets(&self) -> impl Iterator<Item = (TopicPartition, i64, String)> + '_ {
-        self.partitions.iter().filter_map(|(at, partition)| {
-            let position = partition
-                .position
-                .filter(|&position| partition.committed != Some(position))?;
-            Some((at.clone(), position, partition.clock.metadata()))
+    /// Whether a partition has something to say or to commit that cannot wait for the heartbeat.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        let aggregates = self.program.aggregates();
+        self.partitions.values().any(|partition| {
+            let said = |spoken: &SourceProgress| spoken.state == partition.clock.state();
+            let silent = aggregates && !partition.spoken.as_ref().is_some_and(said);
+            partition.offset().is_some() && (!partition.anchored || silent)
         })
+    }
+
+    /// How far each partition has been read and, as metadata, how far event time has come in it: of those that were read
+    /// further, and of those that were just taken over.
+    pub fn offsets(&self) -> impl Iterator<Item = (TopicPartition, i64, String)> + '_ {
+        let changed = |(_, partition): &(&TopicPartition, &SourcePartition)| {
+            !partition.anchored || partition.offset() != partition.committed
+        };
+        let changed = self.partitions.iter().filter(changed);
+        changed.filter_map(|(at, partition)| partition.to_commit(at))
+    }
+
+    /// Some partition's offset, changed or not. Committed along with what is said, it has the group check that whoever says
+    /// it is still a member: nobody shall speak for partitions that are others' now.
+    #[must_use]
+    pub fn credential(&self) -> Option<(TopicPartition, i64, String)> {
+        let mut partitions = self.partitions.iter();
+        partitions.find_map(|(at, partition)| partition.to_commit(at))
     }
 
     /// The offsets of [`Self::offsets`] are now committed.
     pub fn committed(&mut self) {
         for partition in self.partitions.values_mut() {
-            partition.committed = partition.position.or(partition.committed);
+            partition.committed = partition.offset();
+            partition.anchored |= partition.committed.is_some();
             partition.clock.committed();
         }
     }
@@ -394,11 +402,20 @@ impl Stage1 {
             .collect()
     }
 
-    /// These partitions are not read for a while.
-    pub fn hold(&mut self, partitions: &[TopicPartition], now_ns: i64) {
+    /// These partitions are not read for now.
+    pub fn hold(&mut self, partitions: &[TopicPartition]) {
         for at in partitions {
             if let Some(partition) = self.partitions.get_mut(at) {
-                partition.clock.held(now_ns);
+                partition.clock.hold();
+            }
+        }
+    }
+
+    /// These partitions are read again.
+    pub fn release(&mut self, partitions: &[TopicPartition], now_ns: i64) {
+        for at in partitions {
+            if let Some(partition) = self.partitions.get_mut(at) {
+                partition.clock.release(now_ns);
             }
         }
     }
@@ -446,6 +463,15 @@ impl Stage1 {
 }
 
 impl SourcePartition {
+    /// The next offset to read, if it is known.
+    fn offset(&self) -> Option<i64> {
+        self.position.or(self.committed)
+    }
+
+    fn to_commit(&self, at: &TopicPartition) -> Option<(TopicPartition, i64, String)> {
+        Some((at.clone(), self.offset()?, self.clock.metadata()))
+    }
+
     /// Whether what is to be said was said already. An idle partition's time passes by itself: that can wait.
     fn has_said(&self, progress: &SourceProgress) -> bool {
         self.spoken.as_ref().is_some_and(|spoken| {
@@ -454,57 +480,4 @@ impl SourcePartition {
                     || progress.state == SourceState::Idle)
         })
     }
-}
-
-impl Pipeline {
-    fn new(input: &Input, program: &Program, settings: &Settings) -> Result<Self, StageError> {
-        let detections = Arc::clone(&program.detections);
-        let spec = DecoderSpec {
-            format: input.format,
-            fields: program.fields.clone(),
-            logsource: input.logsource.clone(),
-            timestamp: Timestamp {
-                field: input.timestamp.clone(),
-                future_ns: i64::try_from(input.max_future.as_nanos()).unwrap_or(i64::MAX),
-            },
-            values_for: Box::new(move |class| detections.wants_values(&translate(class))),
-            max_record_bytes: settings.limits.max_record_bytes,
-            max_depth: settings.limits.max_depth,
-        };
-        let decoder = Decoder::new(spec).map_err(|error| StageError::Input {
-            input: Arc::clone(&input.name),
-            error,
-        })?;
-        Ok(Self {
-            decoder,
-            detector: Detector::with_cache(
-                Arc::clone(&program.detections),
-                settings.limits.cache_bytes,
-            ),
-            classes: Vec::new(),
-        })
-    }
-
-    /// The decoder has met new kinds of events: the detector learns which rules apply to them.
-    fn learn_classes(&mut self) {
-        let known = self.decoder.classes();
-        if known.len() > self.classes.len() {
-            let new = known
-                .iter()
-                .skip(self.classes.len())
-                .map(|class| translate(class));
-            self.classes.extend(new);
-            self.detector.bind_classes(&self.classes);
-        }
-    }
-}
-
-/// The stages do not know each other, so each has its own logsource; the engine translates.
-fn translate(class: &[haechi_decode::Logsource]) -> Vec<Logsource> {
-    let translate = |logsource: &haechi_decode::Logsource| Logsource {
-        product: logsource.product.clone(),
-        category: logsource.category.clone(),
-        service: logsource.service.clone(),
-    };
-    class.iter().map(translate).collect()
 }

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use haechi_log::{Assignment, Start, TopicPartition};
+use haechi_log::{Assignment, LogError, Start, TopicPartition};
 use haechi_window::{FrameError, Merger, Outcome, Plan};
 
-use crate::stage1::StageError;
+use crate::error::StageError;
 
 /// The exchange partitions of one worker.
 pub struct Stage2 {
@@ -24,8 +24,6 @@ struct ExchangePartition {
     /// Records before this offset have been answered for: they only rebuild the state.
     committed: i64,
     position: i64,
-    /// The partition has been read to the end it had.
-    caught_up: bool,
     /// When the replay began; taken when it is over.
     replaying_since: Option<Instant>,
 }
@@ -37,13 +35,12 @@ impl ExchangePartition {
             merger: Merger::new(Arc::clone(plan), partition),
             committed,
             position: 0,
-            caught_up: false,
             replaying_since: Some(now),
         }
     }
 
     fn is_restored(&self) -> bool {
-        self.caught_up || self.position >= self.committed
+        self.position >= self.committed
     }
 }
 
@@ -139,11 +136,21 @@ impl Stage2 {
     }
 
     /// The partition has been read to its end, `offset`: past the last record there may be transaction markers.
-    pub fn caught_up(&mut self, at: &TopicPartition, offset: i64) {
-        if let Some(partition) = self.partitions.get_mut(at) {
-            partition.caught_up = true;
-            partition.position = partition.position.max(offset);
+    ///
+    /// # Errors
+    /// When it ends before what was committed: it was cut short or created anew, and its windows cannot be restored.
+    pub fn caught_up(&mut self, at: &TopicPartition, offset: i64) -> Result<(), LogError> {
+        let Some(partition) = self.partitions.get_mut(at) else {
+            return Ok(());
+        };
+        if offset < partition.committed {
+            return Err(LogError::retriable(format!(
+                "exchange partition {at} ends at offset {offset}, but {} was committed: it was cut short or created anew, and its windows cannot be restored; if that was meant, go on under another `app`",
+                partition.committed
+            )));
         }
+        partition.position = partition.position.max(offset);
+        Ok(())
     }
 
     /// How far each partition has been read, where that is further than what is committed.

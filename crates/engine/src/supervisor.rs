@@ -7,20 +7,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use haechi_log::{Kind, Log, LogError};
 use tracing::{error, info, warn};
 
+use crate::error::WorkerError;
 use crate::metrics::Metrics;
 use crate::settings::Run;
-use crate::worker::{Shared, Worker, WorkerError};
+use crate::worker::{Shared, Worker};
 
 /// Opens worker `n`'s own handle on the log.
 pub type OpenLog = Arc<dyn Fn(usize) -> Result<Box<dyn Log>, LogError> + Send + Sync>;
 
 /// How often the supervisor looks whether a bounded run is over.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// A worker that has worked for so long before it panicked has left behind what made it panic before.
+const GONE_WELL: Duration = Duration::from_secs(600);
 /// How many times in a row a worker may panic before the process gives up: the same record would do it again.
 const MOST_PANICS: u32 = 3;
 /// The pause before a worker is started again.
@@ -120,6 +123,7 @@ impl Supervisor {
     fn live(&self, id: usize) -> Result<(), RunError> {
         let mut panics = 0;
         while !self.stopped() {
+            let started = Instant::now();
             let ended = catch_unwind(AssertUnwindSafe(|| self.one_handle(id)));
             self.shared.health.reset(id);
             match ended {
@@ -130,6 +134,9 @@ impl Supervisor {
                 }
                 Ok(Err(error)) => return Err(RunError::Worker { worker: id, error }),
                 Err(panic) => {
+                    if started.elapsed() >= GONE_WELL {
+                        panics = 0;
+                    }
                     panics += 1;
                     self.metrics.panics.inc();
                     let message = panic_message(panic.as_ref());

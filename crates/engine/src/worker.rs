@@ -10,19 +10,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use haechi_log::{Assignment, Event, Kind, Log, LogError, Records, Start, TopicPartition};
+use haechi_log::{Assignment, Event, Kind, Log, Records, Start, TopicPartition};
 use haechi_window::{Partials, Progress};
 use tracing::{info, warn};
 
-use crate::clock::Clock;
+use crate::clock::{Attention, Clock};
 use crate::emit::Emitter;
+use crate::error::{StageError, WorkerError};
 use crate::health::{Health, Vitals};
 use crate::metrics::{Metrics, WorkerMetrics};
 use crate::profile::{Laps, Profiler, Stage};
 use crate::release::{Release, Releases};
 use crate::settings::{Exchange, Run, Settings};
 use crate::skew::Skew;
-use crate::stage1::{Stage1, StageError};
+use crate::stage1::Stage1;
 use crate::stage2::Stage2;
 
 /// The longest a poll waits for records when nothing else is due.
@@ -47,17 +48,6 @@ pub struct Shared {
     pub profiler: Option<Arc<Profiler>>,
 }
 
-/// Why a worker ended before it was told to.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
-    /// The log: fenced (a new handle can go on) or fatal.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// A stage found something that re-reading will not mend.
-    #[error(transparent)]
-    Stage(#[from] StageError),
-}
-
 /// One thread's share of the work. See the [module](self).
 pub struct Worker {
     id: usize,
@@ -73,6 +63,9 @@ pub struct Worker {
     laps: Laps,
     assigned: bool,
     dirty: bool,
+    attention: Attention,
+    /// A change of the assignment that is still to be answered: what came before it in the same poll has failed.
+    unanswered: Option<Event>,
     last_commit: Instant,
     last_announcement: Option<Instant>,
     failures: u32,
@@ -95,6 +88,8 @@ impl Worker {
             laps: Laps::new(shared.profiler.clone()),
             assigned: false,
             dirty: false,
+            attention: Attention::new(shared.clock.as_ref()),
+            unanswered: None,
             last_commit: shared.clock.instant(),
             last_announcement: None,
             failures: 0,
@@ -111,11 +106,32 @@ impl Worker {
     /// is not lost: whoever owns the partitions next reads it again.
     pub fn run(mut self, stopped: &dyn Fn() -> bool) -> Result<(), WorkerError> {
         while !stopped() {
-            self.shared.health.turned(self.id, self.vitals());
-            if let Err(error) = self.turn() {
-                self.recover(error)?;
+            if let Some(pause) = self.step()? {
+                self.shared.health.turned(self.id, self.vitals());
+                std::thread::sleep(pause);
             }
         }
+        self.leave()
+    }
+
+    /// One turn of the loop and, if it failed, the recovery from that; answers how long to wait before the next one.
+    /// [`Worker::run`] is this over and over. Whoever holds time and turns in their own hands calls it themselves.
+    ///
+    /// # Errors
+    /// As [`Worker::run`].
+    pub fn step(&mut self) -> Result<Option<Duration>, WorkerError> {
+        self.shared.health.turned(self.id, self.vitals());
+        match self.turn() {
+            Ok(()) => Ok(None),
+            Err(error) => self.recover(error).map(Some),
+        }
+    }
+
+    /// Commits what is done and leaves the group.
+    ///
+    /// # Errors
+    /// When the log cannot be left in order. What was not committed is not lost.
+    pub fn leave(mut self) -> Result<(), WorkerError> {
         info!(
             worker = self.id,
             "stopping: committing what is done and leaving the group"
@@ -132,20 +148,23 @@ impl Worker {
 
     /// One turn of the loop.
     fn turn(&mut self) -> Result<(), WorkerError> {
+        self.look();
+        if let Some(event) = self.unanswered.take() {
+            self.handle(event)?;
+        }
         if let Some(release) = self.shared.releases.other_than(self.release.number) {
             self.adopt(release)?;
         }
         let wait = self.until_commit().min(self.longest_poll());
-        let events = self.log.poll(wait)?;
+        let mut events = self.log.poll(wait)?.into_iter();
         self.laps.was(Stage::Wait);
-        for event in events {
-            match event {
-                Event::Records(records) if self.is_exchange(&records.at) => self.merge(&records)?,
-                Event::Records(records) => self.detect(&records)?,
-                Event::CaughtUp { at, offset } => self.caught_up(&at, offset)?,
-                Event::Assigned(partitions) => self.take_over(partitions)?,
-                Event::Revoked { partitions, lost } => self.hand_over(&partitions, lost)?,
-                Event::Idle => {}
+        while let Some(event) = events.next() {
+            if let Err(error) = self.handle(event) {
+                // Records will be read again; a change of the assignment is told only once.
+                let is_change =
+                    |event: &Event| matches!(event, Event::Assigned(_) | Event::Revoked { .. });
+                self.unanswered = events.find(is_change);
+                return Err(error);
             }
         }
         self.notice_restored();
@@ -153,6 +172,24 @@ impl Worker {
             self.commit()?;
         }
         Ok(())
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), WorkerError> {
+        match event {
+            Event::Records(records) if self.is_exchange(&records.at) => self.merge(&records),
+            Event::Records(records) => self.detect(&records),
+            Event::CaughtUp { at, offset } => self.caught_up(&at, offset),
+            Event::Assigned(partitions) => self.take_over(partitions),
+            Event::Revoked { partitions, lost } => self.hand_over(&partitions, lost),
+            Event::Idle => Ok(()),
+        }
+    }
+
+    /// Silence of a partition counts only while somebody listens.
+    fn look(&mut self) {
+        if self.attention.look(self.shared.clock.instant()) {
+            self.stage1.overlooked(self.attention.now_ns());
+        }
     }
 
     /// Stage 1: source records become alerts, dead letters and partial aggregates.
@@ -173,7 +210,8 @@ impl Worker {
         self.laps.was(Stage::Emit);
         self.stage1
             .aggregate(records, &decoded, &hits, &mut self.partials)?;
-        self.stage1.advance(records, &decoded, now);
+        self.stage1
+            .advance(records, &decoded, self.attention.now_ns());
         self.laps.was(Stage::Aggregate);
         self.metrics
             .detected(records, &decoded, &hits, started.elapsed());
@@ -208,9 +246,10 @@ impl Worker {
     /// Makes everything since the last commit visible at once: what was sent, and how far was read.
     fn commit(&mut self) -> Result<(), WorkerError> {
         let started = Instant::now();
-        let now = self.shared.clock.now_ns();
+        let mut offsets = Vec::new();
         if let Some(exchange) = self.exchange() {
-            let progress = self.progress(now);
+            self.learn_topology()?;
+            let progress = self.progress();
             let records = self.partials.drain(&progress).map_err(StageError::from)?;
             self.laps.was(Stage::Aggregate);
             for (partition, record) in records {
@@ -221,9 +260,13 @@ impl Worker {
             }
             if progress.announce {
                 self.last_announcement = Some(self.shared.clock.instant());
+                offsets.extend(self.stage1.credential());
             }
         }
-        let offsets: Vec<_> = self.stage1.offsets().chain(self.stage2.offsets()).collect();
+        let changed: Vec<_> = self.stage1.offsets().chain(self.stage2.offsets()).collect();
+        if !changed.is_empty() {
+            offsets = changed;
+        }
         self.log.commit(&offsets)?;
         self.laps.was(Stage::Emit);
         self.stage1.committed();
@@ -232,27 +275,28 @@ impl Worker {
         self.dirty = false;
         self.last_commit = self.shared.clock.instant();
         self.metrics.committed(started.elapsed());
-        self.observe(now);
-        self.balance(now)
+        self.observe(self.shared.clock.now_ns());
+        self.balance()
     }
 
     /// Partitions that are far ahead of the slowest wait for it, so that open windows do not pile up.
-    fn balance(&mut self, now: i64) -> Result<(), WorkerError> {
-        if !self.release.program.aggregates() {
-            return Ok(());
-        }
-        let slowest = self
-            .stage2
-            .watermarks()
-            .map(|(_, watermark)| watermark)
-            .min();
-        let change = self.skew.balance(&self.stage1.standings(), slowest);
+    fn balance(&mut self) -> Result<(), WorkerError> {
+        let standings = self.stage1.standings();
+        let change = if self.release.program.aggregates() {
+            let slowest = self.stage2.watermarks().map(|(_, watermark)| watermark);
+            self.skew.compare(&standings, slowest.min())
+        } else {
+            self.skew.none(&standings)
+        };
         if !change.pause.is_empty() {
             self.log.pause(&change.pause)?;
-            self.stage1.hold(&change.pause, now);
+            self.stage1.hold(&change.pause);
+            self.skew.hold(change.pause);
         }
         if !change.resume.is_empty() {
             self.log.resume(&change.resume)?;
+            self.stage1.release(&change.resume, self.attention.now_ns());
+            self.skew.release(&change.resume);
         }
         self.metrics.held(self.skew.len());
         Ok(())
@@ -285,11 +329,27 @@ impl Worker {
     }
 
     /// The watermarks to send along: announced to every exchange partition when there is something new to say.
-    fn progress(&mut self, now: i64) -> Progress {
+    fn progress(&mut self) -> Progress {
         let heartbeat = self.last_announcement.is_none_or(|last| {
             self.shared.clock.instant().duration_since(last) >= self.shared.settings.heartbeat
         });
-        self.stage1.progress(now, heartbeat)
+        self.stage1.progress(self.attention.now_ns(), heartbeat)
+    }
+
+    /// Which topics and partitions there are since the last assignment. While no broker tells, nothing is said about them,
+    /// and the work goes on.
+    fn learn_topology(&mut self) -> Result<(), WorkerError> {
+        if self.stage1.knows_topology() {
+            return Ok(());
+        }
+        match self.log.topology() {
+            Ok(topology) => self.stage1.set_topology(topology),
+            Err(error) if error.kind() == Kind::Retriable => {
+                warn!(worker = self.id, %error, "asking again with the next commit");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 
     /// The group gave us partitions: source partitions go on where they were committed, exchange partitions are
@@ -300,13 +360,15 @@ impl Worker {
             let start = if self.is_exchange(&assignment.at) {
                 self.stage2.open(&assignment, self.shared.clock.instant())
             } else {
-                self.stage1.open(&assignment, self.shared.clock.now_ns())
+                self.skew.hold([assignment.at.clone()]);
+                self.stage1.open(&assignment, self.attention.now_ns())
             };
             info!(worker = self.id, partition = %assignment.at, from = ?start, "took over");
             starts.push((assignment.at, start));
         }
         self.log.begin_at(&starts)?;
-        self.stage1.set_topology(self.log.topology()?);
+        self.stage1.doubt_topology();
+        self.learn_topology()?;
         self.assigned = true;
         self.last_announcement = None;
         self.metrics
@@ -323,14 +385,17 @@ impl Worker {
                 "lost partitions: their uncommitted work is dropped, the new owner redoes it"
             );
             self.drop_uncommitted(partitions)?;
-        } else if let Err(error) = self.commit() {
-            warn!(worker = self.id, %error, "could not commit before handing over: the new owner redoes the work");
-            self.drop_uncommitted(partitions)?;
+        } else {
+            match self.commit() {
+                Ok(()) => {}
+                Err(WorkerError::Log(error)) if error.kind() == Kind::Retriable => {
+                    warn!(worker = self.id, %error, "could not commit before handing over: the new owner redoes the work");
+                    self.drop_uncommitted(partitions)?;
+                }
+                Err(error) => return Err(error),
+            }
         }
-        let held = self.skew.forget(partitions);
-        if !held.is_empty() {
-            self.log.resume(&held)?;
-        }
+        self.skew.release(partitions);
         for at in partitions {
             info!(worker = self.id, partition = %at, "handed over");
             self.metrics.forget(at);
@@ -348,7 +413,7 @@ impl Worker {
 
     /// After a failed turn: nothing of it was committed, so drop it all and read it again; a handle that the group or
     /// the broker has fenced off cannot do that, and is given up.
-    fn recover(&mut self, error: WorkerError) -> Result<(), WorkerError> {
+    fn recover(&mut self, error: WorkerError) -> Result<Duration, WorkerError> {
         let WorkerError::Log(error) = error else {
             return Err(error);
         };
@@ -362,18 +427,23 @@ impl Worker {
         }
         warn!(worker = self.id, %error, tries = self.failures, "commit cycle failed: nothing of it is visible; reading it again");
         self.drop_uncommitted(&[])?;
-        self.pause(LONGEST_BACKOFF.min(Duration::from_millis(100 << self.failures.min(6))));
-        Ok(())
+        Ok(LONGEST_BACKOFF.min(Duration::from_millis(100 << self.failures.min(6))))
     }
 
     /// Aborts what is open and goes back to the committed offsets of all partitions but `except`.
     fn drop_uncommitted(&mut self, except: &[TopicPartition]) -> Result<(), WorkerError> {
         self.log.abort()?;
         self.partials.clear();
-        let mut starts = self.stage1.rewind();
-        starts.extend(self.stage2.rewind(self.shared.clock.instant()));
-        starts.retain(|(at, _)| !except.contains(at));
-        self.log.rewind(&starts)?;
+        let mut sources = self.stage1.rewind();
+        sources.retain(|(at, _)| !except.contains(at));
+        let mut exchange = self.stage2.rewind(self.shared.clock.instant());
+        exchange.retain(|(at, _)| !except.contains(at));
+        let again: Vec<_> = sources.iter().map(|(at, _)| at.clone()).collect();
+        self.log.rewind(&[sources, exchange].concat())?;
+        if self.shared.settings.run == Run::UntilEnd {
+            // Those that had been read to their end are read to it again.
+            self.log.resume(&again)?;
+        }
         self.dirty = false;
         self.last_commit = self.shared.clock.instant();
         Ok(())
@@ -382,12 +452,11 @@ impl Worker {
     /// A partition has been read to its end. A bounded run reads no further in its sources.
     fn caught_up(&mut self, at: &TopicPartition, offset: i64) -> Result<(), WorkerError> {
         if self.is_exchange(at) {
-            self.stage2.caught_up(at, offset);
-            return Ok(());
+            return Ok(self.stage2.caught_up(at, offset)?);
         }
         let bounded = self.shared.settings.run == Run::UntilEnd;
         self.stage1
-            .caught_up(at, offset, bounded, self.shared.clock.now_ns());
+            .caught_up(at, offset, bounded, self.attention.now_ns());
         if bounded {
             self.log.pause(std::slice::from_ref(at))?;
         }
@@ -433,7 +502,7 @@ impl Worker {
                 due(self.last_commit, settings.commit_interval)
             };
         }
-        if self.exchange().is_none() || self.stage1.is_empty() {
+        if self.exchange().is_none() || !self.stage1.can_speak() {
             return LONGEST_POLL;
         }
         self.last_announcement
@@ -447,12 +516,6 @@ impl Worker {
         } else {
             LONGEST_POLL
         }
-    }
-
-    /// Waits while still telling the world that the loop turns.
-    fn pause(&self, how_long: Duration) {
-        self.shared.health.turned(self.id, self.vitals());
-        std::thread::sleep(how_long);
     }
 
     fn vitals(&self) -> Vitals {

@@ -51,8 +51,7 @@ codes! {
     BAD_VALUE "HC023" Error "a value that the modifiers of its field cannot take"
     BAD_REGEX "HC024" Error "a regular expression that does not compile; look-around and back-references are not supported, so that matching takes linear time"
     BAD_NETWORK "HC025" Error "not an IP network, such as 10.0.0.0/8 or fe80::/10"
-    PLACEHOLDER "HC026" Error "`expand` needs a processing pipeline that says what the placeholders stand for; there is none yet"
-    TIME_MODIFIER "HC027" Error "the time modifiers (minute, hour, day, week, month, year) are not supported yet"
+    PLACEHOLDER "HC026" Error "nothing says what a placeholder stands for; a placeholder file or a processing pipeline does"
     BAD_KEYWORD "HC028" Error "keywords are looked for in the whole event, so they can only be text"
 
     // Conditions.
@@ -76,6 +75,13 @@ codes! {
     BAD_FIELD_TYPE "HC050" Error "a field's type is one of string, bigint, double, boolean"
     BAD_ROLLUP_KIND "HC051" Error "a rollup's kind is rows or alert"
 
+    // Processing pipelines and placeholder files.
+    BAD_PIPELINE "HC070" Error "a processing pipeline or placeholder file that cannot be read as one"
+    UNKNOWN_TRANSFORMATION "HC071" Error "a transformation, condition or key that pipelines do not have"
+    QUERY_TRANSFORMATION "HC072" Error "a part of a pipeline that makes queries; here rules are run as they are"
+    REFUSED_BY_PIPELINE "HC073" Error "a pipeline refuses the rule, or leaves nothing of it"
+    BAD_FIELD_MAPPING "HC074" Error "a pipeline gives a field several names where there can be only one"
+
     // Warnings.
     MISSING_ID "HC101" Warning "the rule has no id; one is made from its content and changes with it"
     ODD_ID "HC102" Warning "the id is not a UUID, as Sigma wants it"
@@ -93,6 +99,27 @@ codes! {
     UNUSED_FILTER "HC114" Warning "the filter applies to no rule, or not to one that it names"
     UNUSED_ALIAS "HC115" Warning "the correlation neither groups by this alias nor looks at it"
     TWIN "HC116" Warning "two rules have the same logsource and condition, and so always match together"
+
+    // Lints: what `check` looks for beyond reading the rules.
+    NEVER_TRUE "HC120" Warning "a condition that no event can satisfy: the rule never matches"
+    ALWAYS_TRUE "HC121" Warning "a condition that every event satisfies: the rule always matches"
+    CONTRADICTION "HC122" Warning "a selection that no event can match, for it wants things of a field that exclude each other"
+    INERT_SELECTION "HC123" Warning "a selection that the condition uses but that never changes its outcome"
+    COVERED_VALUE "HC124" Warning "a value that another value of the same list matches anyway"
+    ESCAPED_WILDCARD "HC125" Warning "a path in which `\\*` or `\\?` is a plain character, where a backslash and a wildcard were probably meant"
+    LOST_BACKSLASH "HC126" Warning "two backslashes at the start of a value are one, so that a UNC or device path never matches"
+    IDLE_WILDCARD "HC127" Warning "a wildcard where the modifier allows anything already"
+    IDLE_REGEX_END "HC128" Warning "`.*` at the end of a regular expression, which is looked for anywhere in the value as it is"
+    UNKNOWN_FIELD "HC129" Warning "a field that the events of the rule's logsource do not have"
+    UNKNOWN_LOGSOURCE "HC130" Warning "a category or service that no Windows event is known to make"
+    UNSERVED_LOGSOURCE "HC131" Warning "a logsource that no input of the configuration provides: the rule never sees an event"
+    BAD_DATE "HC132" Warning "not a date as Sigma writes them, YYYY-MM-DD"
+    BAD_TAG "HC133" Warning "not a tag as Sigma writes them, such as attack.execution, attack.t1059.001 or cve.2021-44228"
+    LONG_TITLE "HC134" Warning "a title longer than the 256 characters that Sigma allows"
+    QUOTED_NUMBER "HC135" Warning "a number in quotes where numbers are compared; other engines take it as text"
+    UNKNOWN_RELATION "HC136" Warning "not a relation between rules that Sigma knows"
+    UNEXPANDED "HC137" Warning "a value that looks like a placeholder, in a field without the modifier `expand`"
+    BARE_FILE_NAME "HC138" Warning "a file name without its folder, compared with a field that holds whole paths"
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ pub enum Expr {
     AtLeast(usize, Vec<Expr>),
     /// A test of one field.
     Field(FieldTest),
-    /// Some value anywhere in the event, or its raw text where there is one, matches.
+    /// Some value anywhere in the event, or its raw text where there is one, is covered by the pattern, which begins and ends with `*`
+    /// unless the rule ties the keyword to the start or the end of a value.
     Keyword(Text),
     /// Always or never.
     Const(bool),
@@ -59,6 +60,9 @@ pub enum Test {
     /// The value reads as a number that compares so with this finite one. A value that is no number does not match, whatever the
     /// operator.
     Compare(CompareOp, f64),
+    /// The value reads as a date of which this part, in UTC, compares so with this finite number. A value that is no date does not match,
+    /// whatever the operator.
+    TimePart(TimePart, CompareOp, f64),
     /// The value reads as an IP address inside this network (address, prefix length; host bits are zero). An IPv4-mapped IPv6 address
     /// in an event counts as the IPv4 address; the network here is never IPv4-mapped.
     Cidr(IpAddr, u8),
@@ -97,6 +101,49 @@ pub enum Position {
     End,
     /// Anywhere.
     Contains,
+}
+
+/// A part of a date, a number by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TimePart {
+    /// Of the hour, from 0 to 59.
+    Minute,
+    /// Of the day, from 0 to 23.
+    Hour,
+    /// Of the month, from 1 to 31.
+    Day,
+    /// Of the year as ISO 8601 counts: from 1 to 53, the first one being that of 4 January; weeks begin on Monday.
+    Week,
+    /// Of the year, from 1 to 12.
+    Month,
+    /// Of the Gregorian calendar.
+    Year,
+}
+
+impl TimePart {
+    /// The part as Sigma writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Year => "year",
+        }
+    }
+
+    /// The numbers that it can be, the last one included.
+    pub(crate) fn range(self) -> (f64, f64) {
+        match self {
+            Self::Minute => (0.0, 59.0),
+            Self::Hour => (0.0, 23.0),
+            Self::Day => (1.0, 31.0),
+            Self::Week => (1.0, 53.0),
+            Self::Month => (1.0, 12.0),
+            Self::Year => (0.0, 9999.0),
+        }
+    }
 }
 
 /// How two numbers compare.

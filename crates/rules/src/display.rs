@@ -57,6 +57,9 @@ impl fmt::Display for FieldTest {
             Test::Text(text) => write!(f, "{field}: '{}'", text.pattern),
             Test::Regex(pattern) => write!(f, "{field}|re: '{pattern}'"),
             Test::Compare(op, number) => write!(f, "{field} {op} {number}"),
+            Test::TimePart(part, op, number) => {
+                write!(f, "{field}|{} {op} {number}", part.as_str())
+            }
             Test::Cidr(address, prefix) => write!(f, "{field}|cidr: {address}/{prefix}"),
             Test::Exists(wanted) => write!(f, "{field}|exists: {wanted}"),
             Test::Null => write!(f, "{field}: null"),

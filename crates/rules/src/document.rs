@@ -1,13 +1,15 @@
 //! From one YAML document to one rule, its references to others still text.
 
+use std::collections::BTreeMap;
+
 use crate::codes;
 use crate::correlation;
-use crate::detection::DetectionRule;
 use crate::diagnostic::Span;
 use crate::fields::{find, mapping};
 use crate::filter;
 use crate::header::{self, Identity};
 use crate::logsource;
+use crate::outline;
 use crate::report::Report;
 use crate::resolve;
 use crate::rollup::{self, Rollup};
@@ -24,7 +26,7 @@ pub(crate) struct Draft {
 /// What kind of rule it is.
 #[derive(Debug)]
 pub(crate) enum Body {
-    Detection(DetectionRule),
+    Detection(outline::Draft),
     Correlation(correlation::Draft),
     Filter(filter::Draft),
     Rollup(Rollup),
@@ -110,15 +112,23 @@ fn body(
         _ => {
             let logsource = logsource::read(entries, header.span, report);
             let detection = mapping(kind, report)?;
-            let condition = resolve::detection(detection, kind.key_span, &[], report)?;
-            Body::Detection(DetectionRule {
+            let outline = resolve::detection(detection, kind.key_span, &[], report)?;
+            Body::Detection(outline::Draft {
                 header,
                 logsource: logsource?,
-                condition,
-                alerts: true,
+                outline,
+                attributes: attributes(entries),
             })
         }
     })
+}
+
+/// What a rule says about itself in single values, by key.
+fn attributes(entries: &[Entry<'_>]) -> BTreeMap<String, String> {
+    let said = entries
+        .iter()
+        .filter_map(|entry| Some((entry.key.to_string(), entry.value.text()?.to_owned())));
+    said.collect()
 }
 
 /// A header for reading the body of a rule that has none.

@@ -47,7 +47,8 @@ pub(crate) fn apply(pattern: Pattern, steps: &[Step]) -> Result<Vec<Pattern>, St
                     STANDARD.encode(plain(&variant)?).into_bytes(),
                 )]),
                 Step::Base64Offset => next.extend(
-                    shifts(&plain(&variant)?).map(|text| vec![Part::Bytes(text.into_bytes())]),
+                    shifts(&long_enough(plain(&variant)?)?)
+                        .map(|text| vec![Part::Bytes(text.into_bytes())]),
                 ),
                 Step::Utf16 { big_endian, mark } => next.push(utf16(&variant, *big_endian, *mark)?),
             }
@@ -130,6 +131,16 @@ fn plain(variant: &[Part]) -> Result<Vec<u8>, String> {
     Ok(all)
 }
 
+/// The bytes, unless there is only one: shifted, no character of its base64 is certain, and everything would match.
+fn long_enough(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    match bytes.len() {
+        0 | 1 => {
+            Err("one byte is too short for base64offset, which would match anything".to_owned())
+        }
+        _ => Ok(bytes),
+    }
+}
+
 /// The base64 of `bytes` at each of the three offsets that they can have in a longer text, without the characters at both
 /// ends that depend on their neighbours.
 fn shifts(bytes: &[u8]) -> impl Iterator<Item = String> {
@@ -170,8 +181,8 @@ fn utf16(variant: &[Part], big_endian: bool, mark: bool) -> Result<Vec<Part>, St
     Ok(encoded)
 }
 
-/// Every way to write the dashes of a command line: each `-` or `/` that begins a word (no word character before it, one
-/// behind it) as any of [`DASHES`].
+/// Every way to write the dashes of a command line: each of [`DASHES`] that begins a word (no word character before it, one
+/// behind it) as any other of them.
 fn dashes(variant: &[Part]) -> Result<Vec<Vec<Part>>, String> {
     let mut ways: Vec<Vec<Part>> = vec![Vec::new()];
     for part in variant {
@@ -203,7 +214,7 @@ fn dashed(text: &str) -> Result<Vec<String>, String> {
     let mut before = None;
     let mut characters = text.chars().peekable();
     while let Some(c) = characters.next() {
-        let begins_word = matches!(c, '-' | '/')
+        let begins_word = DASHES.contains(&c)
             && !before.is_some_and(is_word)
             && characters.peek().copied().is_some_and(is_word);
         if begins_word {
@@ -265,6 +276,7 @@ mod tests {
                 "\u{2015}param-name"
             ]
         );
+        assert_eq!(texts("\u{2014}a", &[Step::Windash]).len(), 5);
         assert_eq!(texts(" -a /b", &[Step::Windash]).len(), 25);
         assert_eq!(texts("a - b", &[Step::Windash]), ["a - b"]);
         assert_eq!(texts("*-f*", &[Step::Windash]).len(), 5);
@@ -281,6 +293,8 @@ mod tests {
         assert_eq!(texts("Ωx", &[WIDE, Step::Base64]), ["qQN4AA=="]);
         assert!(apply(Pattern::parse("foo*"), &[Step::Base64]).is_err());
         assert!(apply(Pattern::parse(""), &[Step::Base64]).is_err());
+        assert!(apply(Pattern::parse("a"), &[Step::Base64Offset]).is_err());
+        assert!(apply(Pattern::parse("ab"), &[Step::Base64Offset]).is_ok());
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use crate::codes;
 use crate::correlation::{Reference, references};
-use crate::detection::Expr;
 use crate::fields::{mapping, require};
 use crate::logsource;
+use crate::outline::Outline;
 use crate::report::Report;
 use crate::resolve;
 use crate::rule::{Logsource, RuleHeader};
@@ -17,7 +17,7 @@ pub(crate) struct Draft {
     pub(crate) logsource: Logsource,
     pub(crate) rules: Scope,
     /// Joined by `and` to the condition of each rule it applies to, as written: an exclusion says `not selection` itself.
-    pub(crate) condition: Expr,
+    pub(crate) condition: Outline,
 }
 
 /// The rules that a filter is for.

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use crate::codes::{self, Code};
 use crate::correlation::{self, Correlation, Lookup, Reference, Referent};
-use crate::detection::{DetectionRule, Expr};
+use crate::detection::DetectionRule;
 use crate::diagnostic::Diagnostic;
 use crate::document::{Body, Draft};
 use crate::filter::{self, Scope};
+use crate::outline::{self, Outline};
+use crate::pipeline::{Pipelines, Renamed};
 use crate::rule::RuleSet;
 
 /// A rule and the file it is in.
@@ -18,17 +20,22 @@ pub(crate) struct Placed {
     pub(crate) draft: Draft,
 }
 
-/// Links the rules of all files, in their order. What is wrong is added to `diagnostics`.
-pub(crate) fn link(drafts: Vec<Placed>, diagnostics: &mut Vec<Diagnostic>) -> RuleSet {
+/// Links the rules of all files, in their order, and puts them through the processing pipelines. What is wrong is added to
+/// `diagnostics`.
+pub(crate) fn link(
+    drafts: Vec<Placed>,
+    pipelines: &Pipelines,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> RuleSet {
     let drafts = without_duplicates(drafts, diagnostics);
     let directory = Directory::of(&drafts, diagnostics);
     let mut rules = RuleSet::default();
-    let mut detections: Vec<DetectionRule> = Vec::new();
+    let mut detections: Vec<outline::Draft> = Vec::new();
     let mut correlations = Vec::new();
     let mut filters = Vec::new();
     for Placed { draft, .. } in drafts {
         match draft.body {
-            Body::Detection(rule) => detections.push(rule),
+            Body::Detection(draft) => detections.push(draft),
             Body::Correlation(draft) => correlations.push(draft),
             Body::Filter(draft) => filters.push(draft),
             Body::Rollup(rollup) => rules.rollups.push(Arc::new(rollup)),
@@ -40,9 +47,13 @@ pub(crate) fn link(drafts: Vec<Placed>, diagnostics: &mut Vec<Diagnostic>) -> Ru
         diagnostics,
     };
     linker.apply_filters(filters, &mut detections);
+    let (mut detections, renamed) = linker.finish(detections, pipelines);
     let directory = linker.directory;
     let look_up = |text: &str| directory.counted(text);
     let mut correlations = correlation::resolve(correlations, &look_up, diagnostics);
+    for correlation in &mut correlations {
+        renamed.correlation(correlation, diagnostics);
+    }
     silence_parts(&mut correlations, &mut detections);
     rules.correlations = correlations.into_iter().map(Arc::new).collect();
     rules.detections = detections.into_iter().map(Arc::new).collect();
@@ -155,6 +166,17 @@ impl Directory {
         directory
     }
 
+    /// Follows the detections to their new places; those without one do not load.
+    fn renumber(&mut self, places: &[Option<usize>]) {
+        let names = self.names.values_mut().flatten();
+        for target in self.ids.values_mut().chain(names) {
+            if let Target::Detection(index) = target {
+                let place = places.get(*index).copied().flatten();
+                *target = place.map_or(Target::Broken, Target::Detection);
+            }
+        }
+    }
+
     fn look_up(&self, text: &str) -> &[Target] {
         match self.ids.get(text) {
             Some(target) => std::slice::from_ref(target),
@@ -229,27 +251,29 @@ impl Linker<'_> {
         ));
     }
 
-    /// The detections that a filter of `file` refers to. Complains about every reference that leads to none.
-    fn detections(&mut self, references: &[Reference], file: &Arc<Path>) -> Option<Vec<usize>> {
+    /// The detections that a filter of `file` refers to, by reference. Complains about every one that leads to none.
+    fn detections(&mut self, references: &[Reference], file: &Arc<Path>) -> Vec<Option<usize>> {
         let mut found = Vec::with_capacity(references.len());
         for reference in references {
-            match self.directory.look_up(&reference.text) {
-                [Target::Detection(index)] => found.push(*index),
+            let target = match self.directory.look_up(&reference.text) {
+                [Target::Detection(index)] => Some(*index),
                 other => {
                     let (code, message) =
                         nowhere(&reference.text, other, "filters are for detections");
                     self.add(code, file, reference, message);
+                    None
                 }
-            }
+            };
+            found.push(target);
         }
-        (found.len() == references.len()).then_some(found)
+        found
     }
 
     /// Adds each filter's condition to the rules that it is for.
-    fn apply_filters(&mut self, filters: Vec<filter::Draft>, detections: &mut [DetectionRule]) {
-        let mut added: BTreeMap<usize, Vec<Expr>> = BTreeMap::new();
+    fn apply_filters(&mut self, filters: Vec<filter::Draft>, detections: &mut [outline::Draft]) {
+        let mut added: BTreeMap<usize, Vec<Outline>> = BTreeMap::new();
         for filter in filters {
-            for index in self.filtered(&filter, detections).unwrap_or_default() {
+            for index in self.filtered(&filter, detections) {
                 added
                     .entry(index)
                     .or_default()
@@ -258,18 +282,41 @@ impl Linker<'_> {
         }
         for (index, conditions) in added {
             if let Some(rule) = detections.get_mut(index) {
-                let own = std::mem::replace(&mut rule.condition, Expr::Const(true));
-                rule.condition = Expr::all(std::iter::once(own).chain(conditions));
+                conditions
+                    .into_iter()
+                    .for_each(|condition| rule.outline.require(condition));
             }
         }
     }
 
-    /// The detections that a filter is for; none when one of its references leads nowhere.
-    fn filtered(
+    /// Puts the detections through the pipelines. Those that do not come out are left out, and what refers to them is told so.
+    fn finish<'p>(
         &mut self,
-        filter: &filter::Draft,
-        detections: &[DetectionRule],
-    ) -> Option<Vec<usize>> {
+        drafts: Vec<outline::Draft>,
+        pipelines: &'p Pipelines,
+    ) -> (Vec<DetectionRule>, Renamed<'p>) {
+        let mut renamed = Renamed::new(pipelines);
+        let mut places = Vec::with_capacity(drafts.len());
+        let mut detections = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            match renamed.apply(draft).and_then(outline::Draft::finish) {
+                Ok(rule) => {
+                    places.push(Some(detections.len()));
+                    detections.push(rule);
+                }
+                Err(wrong) => {
+                    places.push(None);
+                    renamed.forget();
+                    self.diagnostics.extend(wrong);
+                }
+            }
+        }
+        self.directory.renumber(&places);
+        (detections, renamed)
+    }
+
+    /// The detections that a filter is for. A reference that leads nowhere takes the filter from no other rule.
+    fn filtered(&mut self, filter: &filter::Draft, detections: &[outline::Draft]) -> Vec<usize> {
         let file = &filter.header.file;
         let inside = |index: usize| {
             detections
@@ -293,11 +340,12 @@ impl Linker<'_> {
                 );
                 self.diagnostics.push(found);
             }
-            return Some(chosen);
+            return chosen;
         };
-        let found = self.detections(references, file)?;
+        let found = self.detections(references, file);
         let mut chosen = Vec::with_capacity(found.len());
         for (reference, index) in references.iter().zip(found) {
+            let Some(index) = index else { continue };
             if !inside(index) {
                 let message = format!(
                     "the filter does not apply to `{}`, whose logsource is not in {}",
@@ -308,6 +356,6 @@ impl Linker<'_> {
                 chosen.push(index);
             }
         }
-        Some(chosen)
+        chosen
     }
 }

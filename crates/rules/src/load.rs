@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::diagnostic::Diagnostic;
 use crate::document;
 use crate::link::{self, Placed};
+use crate::pipeline::Pipelines;
 use crate::report::Report;
 use crate::rule::RuleSet;
 use crate::walk::{self, Walk};
@@ -29,6 +30,11 @@ pub struct Loaded {
 /// hidden files and folders (as Kubernetes makes them beside mounted files) and `*.test.yml`, the tests of rules, are passed over. A file that is reached
 /// twice is read once. Rules may refer to each other across files.
 pub fn load(paths: &[PathBuf]) -> Loaded {
+    load_through(paths, &Pipelines::default())
+}
+
+/// Loads rule files as [`load()`] does, and puts what they hold through processing pipelines.
+pub fn load_through(paths: &[PathBuf], pipelines: &Pipelines) -> Loaded {
     let mut walk = Walk::default();
     paths.iter().for_each(|path| walk.add(path));
     let mut loader = Loader {
@@ -44,14 +50,19 @@ pub fn load(paths: &[PathBuf]) -> Loaded {
                 .push(Diagnostic::new(code, file, span, message)),
         }
     }
-    loader.finish()
+    loader.finish(pipelines)
 }
 
 /// Loads one rule file from its text. `file` is only a name, for diagnostics.
 pub fn load_str(file: &Path, text: &str) -> Loaded {
+    load_str_through(file, text, &Pipelines::default())
+}
+
+/// Loads one rule file from its text, through processing pipelines.
+pub fn load_str_through(file: &Path, text: &str, pipelines: &Pipelines) -> Loaded {
     let mut loader = Loader::default();
     loader.add(file.into(), text);
-    loader.finish()
+    loader.finish(pipelines)
 }
 
 /// The rules of the files read so far.
@@ -81,14 +92,17 @@ impl Loader {
         self.sources.insert(file, text.into());
     }
 
-    fn finish(self) -> Loaded {
+    fn finish(self, pipelines: &Pipelines) -> Loaded {
         let Self {
             drafts,
             mut diagnostics,
-            sources,
+            mut sources,
             order,
         } = self;
-        let rules = link::link(drafts, &mut diagnostics);
+        let files = sources.len();
+        let rules = link::link(drafts, pipelines, &mut diagnostics);
+        diagnostics.extend_from_slice(&pipelines.diagnostics);
+        sources.extend(pipelines.sources.clone());
         // What could not be read stands before what could.
         diagnostics.sort_by_key(|found| {
             (
@@ -100,7 +114,7 @@ impl Loader {
         Loaded {
             rules,
             diagnostics,
-            files: sources.len(),
+            files,
             sources,
         }
     }

@@ -1,7 +1,7 @@
 //! The modifiers behind a field's name (`CommandLine|contains|all`), and which of them go together.
 
 use crate::codes::{self, Code};
-use crate::detection::{CompareOp, Position};
+use crate::detection::{CompareOp, Position, TimePart};
 use crate::diagnostic::Span;
 use crate::fields::similar;
 use crate::report::Report;
@@ -17,6 +17,8 @@ pub(crate) struct Chain {
     /// The whole item must not match.
     pub(crate) neq: bool,
     pub(crate) cased: bool,
+    /// `%placeholders%` in the values are filled by pipelines.
+    pub(crate) expand: bool,
 }
 
 /// What a value is.
@@ -25,6 +27,8 @@ pub(crate) enum Kind {
     Text,
     Regex(Flags),
     Compare(CompareOp),
+    /// A part of a date; without an operator it equals the value.
+    Time(TimePart, Option<CompareOp>),
     Cidr,
     Exists,
     FieldRef,
@@ -100,6 +104,7 @@ pub(crate) fn read(names: &[(&str, Span)], report: &mut Report<'_>) -> Option<Ch
         all: false,
         neq: false,
         cased: false,
+        expand: false,
     };
     let mut seen: Vec<&str> = Vec::new();
     for (name, span) in names {
@@ -144,14 +149,21 @@ impl Chain {
             "all" => self.all = true,
             "neq" => self.neq = true,
             "cased" => self.cased = true,
+            "expand" => self.expand = true,
             "re" => self.become_kind(Kind::Regex(Flags::default()), name)?,
             "cidr" => self.become_kind(Kind::Cidr, name)?,
             "exists" => self.become_kind(Kind::Exists, name)?,
             "fieldref" => self.become_kind(Kind::FieldRef, name)?,
-            "lt" => self.become_kind(Kind::Compare(CompareOp::Lt), name)?,
-            "lte" => self.become_kind(Kind::Compare(CompareOp::Lte), name)?,
-            "gt" => self.become_kind(Kind::Compare(CompareOp::Gt), name)?,
-            "gte" => self.become_kind(Kind::Compare(CompareOp::Gte), name)?,
+            "lt" => self.compare(CompareOp::Lt, name)?,
+            "lte" => self.compare(CompareOp::Lte, name)?,
+            "gt" => self.compare(CompareOp::Gt, name)?,
+            "gte" => self.compare(CompareOp::Gte, name)?,
+            "minute" => self.time_part(TimePart::Minute)?,
+            "hour" => self.time_part(TimePart::Hour)?,
+            "day" => self.time_part(TimePart::Day)?,
+            "week" => self.time_part(TimePart::Week)?,
+            "month" => self.time_part(TimePart::Month)?,
+            "year" => self.time_part(TimePart::Year)?,
             "i" | "ignorecase" => self.flags(name)?.ignore_case = true,
             "m" | "multiline" => self.flags(name)?.multi_line = true,
             "s" | "dotall" => self.flags(name)?.dot_all = true,
@@ -194,7 +206,8 @@ impl Chain {
                 "use one of them",
             ));
         }
-        if kind != Kind::FieldRef && !self.steps.is_empty() {
+        let goes_with = |step: &Step| kind == Kind::FieldRef && matches!(step, Step::At(_));
+        if !self.steps.iter().all(goes_with) {
             return Err(refuse(
                 format!(
                     "`{name}` takes the value as it is written, so nothing may change it before"
@@ -204,6 +217,26 @@ impl Chain {
         }
         self.kind = kind;
         Ok(())
+    }
+
+    /// A comparison, of the value or of the part of a date that stands before.
+    fn compare(&mut self, op: CompareOp, name: &str) -> Result<(), Refusal> {
+        if let Kind::Time(_, how @ None) = &mut self.kind {
+            *how = Some(op);
+            return Ok(());
+        }
+        self.become_kind(Kind::Compare(op), name)
+    }
+
+    fn time_part(&mut self, part: TimePart) -> Result<(), Refusal> {
+        let name = part.as_str();
+        if let Kind::Compare(_) = self.kind {
+            return Err(refuse(
+                format!("`{name}` is compared, so it comes before the comparison"),
+                &format!("write it as in `|{name}|gte`"),
+            ));
+        }
+        self.become_kind(Kind::Time(part, None), name)
     }
 
     fn flags(&mut self, name: &str) -> Result<&mut Flags, Refusal> {
@@ -249,16 +282,22 @@ impl Chain {
         let changes_text = self.steps.iter().any(|step| !matches!(step, Step::At(_)));
         match self.kind {
             Kind::Text => Ok(()),
-            Kind::Exists if self.all || self.neq || self.cased || !self.steps.is_empty() => {
+            Kind::Exists
+                if self.all || self.neq || self.cased || self.expand || !self.steps.is_empty() =>
+            {
                 Err(refuse(
                     "`exists` stands alone",
                     "write `|exists: true` or `|exists: false`",
                 ))
             }
-            Kind::Compare(_) | Kind::Cidr if self.cased || !self.steps.is_empty() => Err(refuse(
-                format!("`{name}` is for texts; this compares numbers or addresses"),
-                "",
-            )),
+            Kind::Compare(_) | Kind::Time(..) | Kind::Cidr
+                if self.cased || !self.steps.is_empty() =>
+            {
+                Err(refuse(
+                    format!("`{name}` is for texts; this compares numbers, dates or addresses"),
+                    "",
+                ))
+            }
             Kind::Regex(_) if self.cased => Err(refuse(
                 "`cased` does nothing for regular expressions, which mind case",
                 "leave it out",
@@ -275,33 +314,18 @@ impl Chain {
 }
 
 fn unknown(name: &str) -> Refusal {
-    match name {
-        "expand" => Refusal {
-            code: &codes::PLACEHOLDER,
-            message: "`expand` fills placeholders from a processing pipeline, and there is none"
-                .to_owned(),
-            help: Some("write the values out, in place of the `%placeholder%`".to_owned()),
-        },
-        "minute" | "hour" | "day" | "week" | "month" | "year" => Refusal {
-            code: &codes::TIME_MODIFIER,
-            message: format!("the time modifier `{name}` is not supported yet"),
-            help: None,
-        },
-        _ => {
-            let help = match (name, similar(name, &NAMES)) {
-                ("eq", _) => "equality is what a field without modifiers tests".to_owned(),
-                ("not", _) => "did you mean `neq`?".to_owned(),
-                (_, Some(meant)) => format!("did you mean `{meant}`?"),
-                (_, None) => {
-                    "modifiers are contains, startswith, endswith, all, re, cidr, exists and others"
-                        .to_owned()
-                }
-            };
-            Refusal {
-                code: &codes::UNKNOWN_MODIFIER,
-                message: format!("there is no modifier `{name}`"),
-                help: Some(help),
-            }
+    let help = match (name, similar(name, &NAMES)) {
+        ("eq", _) => "equality is what a field without modifiers tests".to_owned(),
+        ("not", _) => "did you mean `neq`?".to_owned(),
+        (_, Some(meant)) => format!("did you mean `{meant}`?"),
+        (_, None) => {
+            "modifiers are contains, startswith, endswith, all, re, cidr, exists and others"
+                .to_owned()
         }
+    };
+    Refusal {
+        code: &codes::UNKNOWN_MODIFIER,
+        message: format!("there is no modifier `{name}`"),
+        help: Some(help),
     }
 }

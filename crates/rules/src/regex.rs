@@ -80,7 +80,7 @@ pub(crate) fn check(
 }
 
 /// The modifiers with which plain text would match what this regular expression does; none when it is not that simple.
-fn plain_alternative(pattern: &str) -> Option<String> {
+pub(crate) fn plain_alternative(pattern: &str) -> Option<String> {
     let (cased, rest) = match pattern.strip_prefix("(?i)") {
         Some(rest) => ("", rest),
         None => ("|cased", pattern),

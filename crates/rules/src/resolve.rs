@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use crate::aggregation;
 use crate::codes;
 use crate::condition::{self, Condition, Name, Quantifier};
-use crate::detection::Expr;
 use crate::diagnostic::Span;
 use crate::fields::{find, require, similar};
+use crate::outline::{Outline, Shape};
 use crate::report::Report;
 use crate::selection;
+use crate::tree::Tree;
 use crate::yaml::{Entry, Node};
 
 /// Most tests that one rule may expand to: every mention of a selection copies it.
@@ -25,7 +26,7 @@ pub(crate) fn detection(
     inside: Span,
     ignored: &[&str],
     report: &mut Report<'_>,
-) -> Option<Expr> {
+) -> Option<Outline> {
     let is_selection =
         |entry: &&Entry<'_>| !RESERVED.contains(&&*entry.key) && !ignored.contains(&&*entry.key);
     let selections: Vec<Selection<'_>> = entries
@@ -83,17 +84,18 @@ pub(crate) fn detection(
         );
     }
     // A broken selection breaks the rule even where the condition does not use it.
-    selections
-        .iter()
-        .all(|selection| selection.meaning.is_some())
-        .then(|| Expr::any(parts))
+    let selections = selections.into_iter().map(|selection| selection.meaning);
+    Some(Outline {
+        selections: selections.collect::<Option<Vec<Tree>>>()?,
+        shape: Shape::Or(parts),
+    })
 }
 
 /// A selection by its name. Without a meaning it is broken, which has been reported.
 struct Selection<'n> {
     name: &'n str,
     span: Span,
-    meaning: Option<Expr>,
+    meaning: Option<Tree>,
 }
 
 struct Resolver<'r, 'n, 's> {
@@ -106,7 +108,7 @@ struct Resolver<'r, 'n, 's> {
 
 impl<'n> Resolver<'_, 'n, '_> {
     /// One condition, as an expression. A broken selection counts as never, for its mistakes have been reported.
-    fn condition(&mut self, node: &Node<'_>, timeframe: Option<&Entry<'_>>) -> Option<Expr> {
+    fn condition(&mut self, node: &Node<'_>, timeframe: Option<&Entry<'_>>) -> Option<Shape> {
         let Some(text) = node.text() else {
             let message = format!("a condition must be text, not {}", node.kind());
             self.report.add(&codes::WRONG_TYPE, node.span, message);
@@ -132,30 +134,30 @@ impl<'n> Resolver<'_, 'n, '_> {
         }
     }
 
-    fn expression(&mut self, condition: &Condition, node: &Node<'_>) -> Option<Expr> {
-        let parts = |resolver: &mut Self, parts: &[Condition]| -> Option<Vec<Expr>> {
-            let read: Vec<Option<Expr>> = parts
+    fn expression(&mut self, condition: &Condition, node: &Node<'_>) -> Option<Shape> {
+        let parts = |resolver: &mut Self, parts: &[Condition]| -> Option<Vec<Shape>> {
+            let read: Vec<Option<Shape>> = parts
                 .iter()
                 .map(|part| resolver.expression(part, node))
                 .collect();
             read.into_iter().collect()
         };
         Some(match condition {
-            Condition::And(inner) => Expr::all(parts(self, inner)?),
-            Condition::Or(inner) => Expr::any(parts(self, inner)?),
-            Condition::Not(inner) => Expr::Not(Box::new(self.expression(inner, node)?)),
+            Condition::And(inner) => Shape::And(parts(self, inner)?),
+            Condition::Or(inner) => Shape::Or(parts(self, inner)?),
+            Condition::Not(inner) => Shape::Not(Box::new(self.expression(inner, node)?)),
             Condition::Name(name) => self.name(name, node)?,
             Condition::Of(quantifier, pattern) => self.quantified(*quantifier, pattern, node)?,
         })
     }
 
-    fn name(&mut self, name: &Name, node: &Node<'_>) -> Option<Expr> {
+    fn name(&mut self, name: &Name, node: &Node<'_>) -> Option<Shape> {
         match self
             .selections
             .iter()
-            .find(|selection| selection.name == name.text)
+            .position(|selection| selection.name == name.text)
         {
-            Some(selection) => self.copy(selection, name, node),
+            Some(index) => self.copy(index, name, node),
             None => {
                 self.unknown(name, node);
                 None
@@ -168,33 +170,35 @@ impl<'n> Resolver<'_, 'n, '_> {
         quantifier: Quantifier,
         pattern: &Name,
         node: &Node<'_>,
-    ) -> Option<Expr> {
+    ) -> Option<Shape> {
         let them = pattern.text.eq_ignore_ascii_case("them");
         // Selections that begin with `_` take part only where the pattern says so.
         let fits = |name: &str| match pattern.text.starts_with('_') {
             true => condition::fits(name, &pattern.text),
             false => !name.starts_with('_') && (them || condition::fits(name, &pattern.text)),
         };
-        let chosen: Vec<&Selection<'_>> = self
+        let chosen: Vec<usize> = self
             .selections
             .iter()
-            .filter(|selection| fits(selection.name))
+            .enumerate()
+            .filter(|(_, selection)| fits(selection.name))
+            .map(|(index, _)| index)
             .collect();
         if chosen.is_empty() {
             self.unknown(pattern, node);
             return None;
         }
         let count = chosen.len();
-        let parts: Vec<Option<Expr>> = chosen
+        let parts: Vec<Option<Shape>> = chosen
             .into_iter()
-            .map(|selection| self.copy(selection, pattern, node))
+            .map(|index| self.copy(index, pattern, node))
             .collect();
-        let parts = parts.into_iter().collect::<Option<Vec<Expr>>>()?;
+        let parts = parts.into_iter().collect::<Option<Vec<Shape>>>()?;
         Some(match quantifier {
-            Quantifier::All => Expr::all(parts),
-            Quantifier::AtLeast(1) => Expr::any(parts),
-            Quantifier::AtLeast(wanted) if wanted == count => Expr::all(parts),
-            Quantifier::AtLeast(wanted) if wanted < count => Expr::AtLeast(wanted, parts),
+            Quantifier::All => Shape::And(parts),
+            Quantifier::AtLeast(1) => Shape::Or(parts),
+            Quantifier::AtLeast(wanted) if wanted == count => Shape::And(parts),
+            Quantifier::AtLeast(wanted) if wanted < count => Shape::AtLeast(wanted, parts),
             Quantifier::AtLeast(wanted) => {
                 let place = self
                     .report
@@ -209,10 +213,11 @@ impl<'n> Resolver<'_, 'n, '_> {
         })
     }
 
-    fn copy(&mut self, selection: &'n Selection<'n>, name: &Name, node: &Node<'_>) -> Option<Expr> {
+    fn copy(&mut self, index: usize, name: &Name, node: &Node<'_>) -> Option<Shape> {
+        let selection = self.selections.get(index)?;
         self.used.insert(selection.name);
         let Some(meaning) = &selection.meaning else {
-            return Some(Expr::Const(false));
+            return Some(Shape::Nothing);
         };
         let tests = meaning.size();
         self.report.expand(tests, node.span)?;
@@ -227,7 +232,7 @@ impl<'n> Resolver<'_, 'n, '_> {
             }
             return None;
         }
-        Some(meaning.clone())
+        Some(Shape::Selection(index))
     }
 
     fn unknown(&mut self, name: &Name, node: &Node<'_>) {

@@ -3,42 +3,45 @@
 use std::sync::Arc;
 
 use crate::codes;
-use crate::detection::Expr;
 use crate::diagnostic::Span;
 use crate::modifier::{self, Chain, Kind};
 use crate::report::Report;
+use crate::tree::{Item, Tree, Value};
 use crate::value;
 use crate::yaml::{Data, Entry, Node};
 
 /// What a selection stands for. Complains about everything wrong in it, and gives none when anything is.
 ///
 /// A mapping is all of its items; a list is any of its own; a scalar is a keyword.
-pub(crate) fn read(node: &Node<'_>, name: &str, report: &mut Report<'_>) -> Option<Expr> {
+pub(crate) fn read(node: &Node<'_>, name: &str, report: &mut Report<'_>) -> Option<Tree> {
     match &node.data {
-        Data::Scalar(..) => value::keyword(node, &keyword_chain(), report),
+        Data::Scalar(..) => {
+            let value = value::keyword(node, &keyword_chain(), report)?;
+            Some(Tree::Item(bare(None, vec![value], node.span)))
+        }
         Data::List(items) if items.is_empty() => empty(node.span, name, report),
         Data::Map(entries) if entries.is_empty() => empty(node.span, name, report),
         Data::List(items) => {
             // All are read before any is judged, so that every mistake is reported at once.
-            let parts: Vec<Option<Expr>> =
+            let parts: Vec<Option<Tree>> =
                 items.iter().map(|item| read(item, name, report)).collect();
             parts
                 .into_iter()
-                .collect::<Option<Vec<Expr>>>()
-                .map(Expr::any)
+                .collect::<Option<Vec<Tree>>>()
+                .map(Tree::Any)
         }
         Data::Map(entries) => {
-            let parts: Vec<Option<Expr>> =
+            let parts: Vec<Option<Tree>> =
                 entries.iter().map(|entry| item(entry, report)).collect();
             parts
                 .into_iter()
-                .collect::<Option<Vec<Expr>>>()
-                .map(Expr::all)
+                .collect::<Option<Vec<Tree>>>()
+                .map(Tree::All)
         }
     }
 }
 
-fn empty(span: Span, name: &str, report: &mut Report<'_>) -> Option<Expr> {
+fn empty(span: Span, name: &str, report: &mut Report<'_>) -> Option<Tree> {
     report.add(
         &codes::EMPTY_DETECTION,
         span,
@@ -54,11 +57,25 @@ fn keyword_chain() -> Chain {
         all: false,
         neq: false,
         cased: false,
+        expand: false,
+    }
+}
+
+/// An item whose values are alternatives.
+fn bare(field: Option<Arc<str>>, values: Vec<Value>, span: Span) -> Item {
+    Item {
+        field,
+        values,
+        all: false,
+        neq: false,
+        span,
+        applied: Vec::new(),
+        mapped: false,
     }
 }
 
 /// One item of a mapping: `Field|modifier|…: value or list of values`. Without a field's name, keywords.
-fn item(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Expr> {
+fn item(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Tree> {
     let (name, modifiers) = split_key(entry);
     let chain = modifier::read(&modifiers, report)?;
     let values = entry.value.items();
@@ -81,28 +98,23 @@ fn item(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Expr> {
         );
         return None;
     }
-    let field: Arc<str> = name.into();
     let read = |value| match name {
         "" => value::keyword(value, &chain, report),
-        _ => value::field(&field, value, &chain, report),
+        _ => value::field(value, &chain, report),
     };
-    let tests: Vec<Option<Expr>> = values.iter().map(read).collect();
-    let tests = tests.into_iter().collect::<Option<Vec<Expr>>>()?;
-    let item = if chain.all {
-        Expr::all(tests)
-    } else {
-        Expr::any(tests)
-    };
-    Some(if chain.neq {
-        Expr::Not(Box::new(item))
-    } else {
-        item
-    })
+    let read: Vec<Option<Value>> = values.iter().map(read).collect();
+    let values = read.into_iter().collect::<Option<Vec<Value>>>()?;
+    let field = (!name.is_empty()).then(|| name.into());
+    Some(Tree::Item(Item {
+        all: chain.all,
+        neq: chain.neq,
+        ..bare(field, values, entry.key_span)
+    }))
 }
 
 /// A key's field name and its modifiers, each with its place. In a key that was written with escapes or over several lines the
 /// places are only near.
-fn split_key<'e>(entry: &'e Entry<'_>) -> (&'e str, Vec<(&'e str, Span)>) {
+pub(crate) fn split_key<'e>(entry: &'e Entry<'_>) -> (&'e str, Vec<(&'e str, Span)>) {
     let mut parts = entry.key.split('|');
     let name = parts.next().unwrap_or_default();
     let width = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);

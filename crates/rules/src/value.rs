@@ -1,25 +1,21 @@
 //! A value of a detection and its modifiers, as tests of a field.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use crate::codes::{self, Code};
-use crate::detection::{Expr, FieldTest, Position, Test, Text};
+use crate::detection::{CompareOp, Position, Test, Text, TimePart};
 use crate::encode;
 use crate::modifier::{Chain, Flags, Kind, Step};
 use crate::pattern::Pattern;
 use crate::regex;
 use crate::report::Report;
 use crate::scalar::Scalar;
-use crate::yaml::Node;
+use crate::template::Template;
+use crate::tree::Value;
+use crate::yaml::{Data, Node, Style};
 
-/// The test that one value of a field stands for. Complains and gives none when the modifiers cannot take it.
-pub(crate) fn field(
-    name: &Arc<str>,
-    value: &Node<'_>,
-    chain: &Chain,
-    report: &mut Report<'_>,
-) -> Option<Expr> {
+/// What one value of a field stands for. Complains and gives none when the modifiers cannot take it.
+pub(crate) fn field(value: &Node<'_>, chain: &Chain, report: &mut Report<'_>) -> Option<Value> {
     let Some(scalar) = value.scalar() else {
         let message = format!(
             "a value must be text, a number, a boolean or null, not {}",
@@ -28,6 +24,9 @@ pub(crate) fn field(
         report.add(&codes::WRONG_TYPE, value.span, message);
         return None;
     };
+    if chain.expand {
+        return expand(value, chain, false, report);
+    }
     let tests = match tests(&scalar, value, chain, report) {
         Ok(tests) => tests,
         Err(Refusal { code, message }) => {
@@ -35,20 +34,47 @@ pub(crate) fn field(
             return None;
         }
     };
-    if tests.is_empty() {
-        return None;
+    (!tests.is_empty()).then_some(Value::Tests(tests))
+}
+
+/// A value behind `expand`.
+fn expand(
+    value: &Node<'_>,
+    chain: &Chain,
+    keyword: bool,
+    report: &mut Report<'_>,
+) -> Option<Value> {
+    match Template::read(value.text().unwrap_or_default(), chain, keyword, value.span) {
+        Ok(template) => Some(Value::Template(template)),
+        Err(text) => {
+            report.advise(
+                &codes::NO_EFFECT,
+                value.span,
+                "`expand` changes nothing, for the value has no placeholder",
+                "placeholders are written `%name%`",
+            );
+            let plain = Node {
+                span: value.span,
+                data: match &value.data {
+                    Data::Scalar(_, style) => Data::Scalar(text.into(), *style),
+                    _ => Data::Scalar(text.into(), Style::Quoted),
+                },
+            };
+            let chain = Chain {
+                expand: false,
+                ..chain.clone()
+            };
+            if keyword {
+                self::keyword(&plain, &chain, report)
+            } else {
+                field(&plain, &chain, report)
+            }
+        }
     }
-    let field = |test| {
-        Expr::Field(FieldTest {
-            field: Arc::clone(name),
-            test,
-        })
-    };
-    Some(Expr::any(tests.into_iter().map(field)))
 }
 
 /// The keyword that a value stands for: its text anywhere in some value of the event, unless `startswith` or `endswith` say where.
-pub(crate) fn keyword(value: &Node<'_>, chain: &Chain, report: &mut Report<'_>) -> Option<Expr> {
+pub(crate) fn keyword(value: &Node<'_>, chain: &Chain, report: &mut Report<'_>) -> Option<Value> {
     let spelt = match value.scalar() {
         Some(Scalar::Null) | None => {
             report.add(
@@ -70,6 +96,9 @@ pub(crate) fn keyword(value: &Node<'_>, chain: &Chain, report: &mut Report<'_>) 
         );
         return None;
     }
+    if chain.expand {
+        return expand(value, chain, true, report);
+    }
     let mut steps = chain.steps.clone();
     if !steps.iter().any(|step| matches!(step, Step::At(_))) {
         steps.push(Step::At(Position::Contains));
@@ -78,12 +107,13 @@ pub(crate) fn keyword(value: &Node<'_>, chain: &Chain, report: &mut Report<'_>) 
         Ok(patterns) => {
             report.expand(patterns.len(), value.span)?;
             warn_if_only_wildcards(patterns.first(), value, false, report);
-            Some(Expr::any(patterns.into_iter().map(|pattern| {
-                Expr::Keyword(Text {
+            let test = |pattern| {
+                Test::Text(Text {
                     pattern,
                     cased: chain.cased,
                 })
-            })))
+            };
+            Some(Value::Tests(patterns.into_iter().map(test).collect()))
         }
         Err(message) => {
             report.add(&codes::BAD_VALUE, value.span, message);
@@ -137,6 +167,7 @@ fn tests(
             Some(number) => Ok(vec![Test::Compare(op, number)]),
             None => refuse(format!("this compares with a number, not {}", value.kind())),
         },
+        (Kind::Time(part, op), _) => time_part(part, op, scalar, value.kind()),
         (Kind::Cidr, _) => {
             network(value, report).map(|(address, prefix)| vec![Test::Cidr(address, prefix)])
         }
@@ -165,10 +196,7 @@ fn text(
     let pattern = match scalar {
         // Numbers of events are compared as they are spelt, and a fraction can be spelt in many ways.
         Scalar::Float(number) if chain.steps.is_empty() => {
-            return Ok(vec![Test::Compare(
-                crate::detection::CompareOp::Eq,
-                *number,
-            )]);
+            return Ok(vec![Test::Compare(CompareOp::Eq, *number)]);
         }
         Scalar::Int(decimal) if chain.steps.is_empty() => {
             warn_of_leading_zero(value, report);
@@ -191,6 +219,31 @@ fn text(
             })
         })
         .collect())
+}
+
+/// A part of a date against a number; one that it can never equal is a mistake.
+fn time_part(
+    part: TimePart,
+    op: Option<CompareOp>,
+    scalar: &Scalar<'_>,
+    kind: &str,
+) -> Result<Vec<Test>, Refusal> {
+    let name = part.as_str();
+    let Some(number) = scalar.number() else {
+        return refuse(format!("`{name}` is compared with a number, not {kind}"));
+    };
+    let (first, last) = part.range();
+    let can_be = number.fract() == 0.0 && (first..=last).contains(&number);
+    if op.is_none() && !can_be {
+        return refuse(format!(
+            "`{name}` is a whole number from {first} to {last}, and never {number}"
+        ));
+    }
+    Ok(vec![Test::TimePart(
+        part,
+        op.unwrap_or(CompareOp::Eq),
+        number,
+    )])
 }
 
 fn position(steps: &[Step]) -> Position {

@@ -27,6 +27,7 @@ pub struct SourceClock {
     current: State,
     /// What [`SourceClock::rewind`] goes back to.
     committed: State,
+    held: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +61,7 @@ impl SourceClock {
             idle_ns: nanoseconds(idle_timeout),
             current: state,
             committed: state,
+            held: false,
         }
     }
 
@@ -102,9 +104,22 @@ impl SourceClock {
         }
     }
 
-    /// The partition is not read for a while, though there may be more of it: until it is read to its end again it is not idle.
-    pub fn held(&mut self, now_ns: i64) {
-        self.woke(now_ns);
+    /// The partition is not read for now, though there may be more of it: it is not idle.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// It is read again: what is silence begins only now.
+    pub fn release(&mut self, now_ns: i64) {
+        self.held = false;
+        self.overlooked(now_ns);
+    }
+
+    /// Nobody has looked for a while (the process was stopped, a broker did not answer): that was not silence, which
+    /// begins only now.
+    pub fn overlooked(&mut self, now_ns: i64) {
+        self.current.since_ns = self.current.since_ns.max(now_ns);
+        self.committed.since_ns = self.committed.since_ns.max(now_ns);
     }
 
     /// The partition has been read to the end it has now.
@@ -123,10 +138,11 @@ impl SourceClock {
 
     /// What there is to say now. Notices idleness, and moves the watermark of an idle partition.
     pub fn progress(&mut self, now_ns: i64) -> SourceProgress {
+        let held = self.held;
         let state = &mut self.current;
         let silent_ns = now_ns.saturating_sub(state.since_ns);
         match state.state {
-            SourceState::Active if state.caught_up && silent_ns >= self.idle_ns => {
+            SourceState::Active if !held && state.caught_up && silent_ns >= self.idle_ns => {
                 state.state = SourceState::Idle;
                 state.since_ns = now_ns;
             }

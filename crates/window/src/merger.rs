@@ -58,7 +58,7 @@ impl Merger {
                 .push(match rollups.remove(&rollup.fingerprint) {
                     Some(windows) => {
                         kept += 1;
-                        windows.adopt(index)
+                        windows.adopt(Arc::clone(rollup), index)
                     }
                     None => RollupWindows::new(Arc::clone(rollup), index),
                 });

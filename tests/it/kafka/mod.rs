@@ -4,6 +4,7 @@
 mod crash;
 mod dead_letters;
 mod delivery;
+mod faults;
 mod generated;
 mod observed;
 mod real_events;
@@ -270,14 +271,19 @@ fn assert_logins_found(app: &App) {
 /// These alerts and rows are everything that is to be found in the shared logins.
 fn assert_logins(app: &App, alerts: &BTreeSet<Alert>, rollups: &[Value]) {
     let logins = Shared::logins(&app.client);
-    let guessing = expected_findings(&["ts", "action=failed", "src", "5", "10"], &logins.file);
+    assert_logins_in(app, &logins.file, alerts, rollups);
+}
+
+/// These alerts and rows are everything that is to be found in a file of logins.
+fn assert_logins_in(app: &App, file: &Path, alerts: &BTreeSet<Alert>, rollups: &[Value]) {
+    let guessing = expected_findings(&["ts", "action=failed", "src", "5", "10"], file);
     assert_same(&findings(alerts, GUESSING), &guessing);
-    let per_minute = expected_rows(&["ts", "user", "src", "bytes", "60"], &logins.file);
+    let per_minute = expected_rows(&["ts", "user", "src", "bytes", "60"], file);
     assert_same(&rows(rollups), &per_minute);
     let roots = alerts.iter().filter(|alert| alert.rule == ROOT_FAILED);
     assert_same(
         &roots.map(|alert| alert.lines[0]).collect(),
-        &expected_roots(&logins.file),
+        &expected_roots(file),
     );
     let of = |what: &str| app.client.read(&app.topic(what));
     assert!(of("late").is_empty(), "nothing is late");

@@ -6,4 +6,5 @@ mod demo_kafka;
 pub(crate) mod generate;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod schema;
 pub(crate) mod topics;

@@ -18,9 +18,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::ReplayArgs;
 use crate::local::{self, LocalRun};
+use crate::presets::{self, Preset};
 use crate::profile::{Around, Report};
 use crate::rulebook::Rulebook;
-use crate::{logging, report, stop};
+use crate::{logging, report, stop, through};
 
 /// How many dead letters are shown on stderr when no file was named for them.
 const SHOWN_DEAD_LETTERS: usize = 5;
@@ -30,8 +31,20 @@ const TICK: Duration = Duration::from_millis(200);
 pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     logging::init("warn");
     let started = Instant::now();
-    let input = input(args)?;
-    let mut book = Rulebook::load(&args.rules);
+    let preset = match &args.preset {
+        Some(name) => {
+            Some(presets::find(name).map_err(|error| anyhow::anyhow!("--preset {error}"))?)
+        }
+        None => None,
+    };
+    let pipelines = through::read(
+        &args.through,
+        preset
+            .as_ref()
+            .and_then(|preset| preset.pipeline.as_deref()),
+    )?;
+    let input = input(args, preset)?;
+    let mut book = Rulebook::load(&args.rules, &pipelines)?;
     let program = Arc::new(book.compile(&[Arc::clone(&input.name)])?);
     let load = started.elapsed();
     let count = book.report(false);
@@ -106,7 +119,7 @@ fn show(args: &ReplayArgs, report: &Report) -> anyhow::Result<()> {
 }
 
 /// The one input of a replay: all files are of one kind.
-fn input(args: &ReplayArgs) -> anyhow::Result<Input> {
+fn input(args: &ReplayArgs, preset: Option<Preset>) -> anyhow::Result<Input> {
     let lateness = match &args.lateness {
         Some(text) => humantime::parse_duration(text)
             .with_context(|| format!("--lateness {text} is not a duration such as 30s or 5m"))?,
@@ -117,17 +130,22 @@ fn input(args: &ReplayArgs) -> anyhow::Result<Input> {
         .files
         .iter()
         .map(|file| TopicFilter::Name(file.to_string_lossy().into()));
+    let (format, logsource, timestamp) = match preset {
+        Some(preset) => (preset.format, preset.logsource, preset.timestamp),
+        None => {
+            let format = args.format.as_deref().unwrap_or_default();
+            let known = Format::from_str(format)
+                .map_err(|error| anyhow::anyhow!("--format {format} is not known: {error}"))?;
+            let logsource = logsource(args.logsource.as_deref().unwrap_or_default())?;
+            (known, logsource, None)
+        }
+    };
     Ok(Input {
         name: args.input_name.as_str().into(),
         topics: topics.collect(),
-        format: Format::from_str(&args.format).map_err(|_| {
-            anyhow::anyhow!(
-                "--format {} is not known: choose json or windows",
-                args.format
-            )
-        })?,
-        logsource: logsource(&args.logsource)?,
-        timestamp: args.timestamp.clone(),
+        format,
+        logsource,
+        timestamp: args.timestamp.clone().or(timestamp),
         lateness,
         idle_timeout: Duration::MAX,
         max_future: Duration::from_secs(3600),

@@ -68,7 +68,7 @@ pub(crate) struct Compiled {
 
 /// Loads and compiles the rules. Broken rules are reported and left out: the others must go on.
 pub(crate) fn compile(config: &Config) -> anyhow::Result<Compiled> {
-    let mut book = Rulebook::load(&config.rules);
+    let mut book = Rulebook::load(&config.rules, &config.through.pipelines())?;
     let inputs: Vec<Arc<str>> = config
         .inputs
         .iter()

@@ -3,7 +3,11 @@
 //! Every key is described in `docs/configuration.md`; `examples/haechi.yaml` shows them all. Whatever is wrong is
 //! reported with file, line and column.
 
+mod kind;
 mod raw;
+#[cfg(test)]
+#[allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod schema;
 mod secrets;
 mod validate;
 
@@ -13,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::through::Through;
 use haechi_engine::{Input, Limits, Outputs};
 use haechi_log::Delivery;
 
@@ -36,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) inputs: Vec<Arc<Input>>,
     /// Rule files and folders, relative ones resolved against the configuration file's folder.
     pub(crate) rules: Vec<PathBuf>,
+    /// What the rules go through before they are compiled.
+    pub(crate) through: Through,
     pub(crate) outputs: Outputs,
     /// Partitions of the exchange topic to create; `None` = by cores.
     pub(crate) exchange_partitions: Option<u32>,

@@ -19,6 +19,9 @@ pub(super) struct Config {
     pub(super) inputs: Spanned<Vec<Input>>,
     pub(super) rules: Spanned<Vec<Spanned<String>>>,
     #[serde(default)]
+    pub(super) pipelines: Vec<Spanned<String>>,
+    pub(super) placeholders: Option<Spanned<String>>,
+    #[serde(default)]
     pub(super) outputs: Outputs,
     #[serde(default)]
     pub(super) exchange: Exchange,
@@ -43,9 +46,9 @@ pub(super) struct Input {
     pub(super) name: Spanned<String>,
     pub(super) topics: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) pattern: Option<Spanned<String>>,
-    pub(super) format: Spanned<String>,
-    #[serde(default)]
-    pub(super) logsource: Logsource,
+    pub(super) preset: Option<Spanned<String>>,
+    pub(super) format: Option<Spanned<String>>,
+    pub(super) logsource: Option<Spanned<Logsource>>,
     pub(super) timestamp: Option<String>,
     pub(super) lateness: Option<Spanned<String>>,
     pub(super) idle_timeout: Option<Spanned<String>>,

@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use haechi_alert::Schema;
-use haechi_decode::{Format, Logsource};
 use haechi_engine::{Input, Limits, Outputs, TopicFilter};
 use haechi_log::{Delivery, Start};
 use serde_saphyr::Spanned;
@@ -34,8 +32,8 @@ const OWNED_PROPERTIES: [(&str, &str); 7] = [
 /// Names of topics as Kafka allows them.
 const LONGEST_TOPIC: usize = 249;
 
-struct Validator<'a> {
-    file: &'a Path,
+pub(super) struct Validator<'a> {
+    pub(super) file: &'a Path,
 }
 
 pub(super) fn validate(file: &Path, raw: raw::Config) -> Result<Config, ConfigError> {
@@ -45,8 +43,7 @@ pub(super) fn validate(file: &Path, raw: raw::Config) -> Result<Config, ConfigEr
 impl Validator<'_> {
     fn config(&self, raw: raw::Config) -> Result<Config, ConfigError> {
         let app = self.name(&raw.app, "app")?;
-        let kafka = self.kafka(raw.kafka)?;
-        let inputs = self.inputs(&raw.inputs)?;
+        let inputs = self.inputs(&raw)?;
         let folder = self.file.parent().unwrap_or(Path::new(""));
         if raw.rules.value.is_empty() {
             return Err(self.at(
@@ -60,6 +57,7 @@ impl Validator<'_> {
             .iter()
             .map(|path| Ok(folder.join(self.text(path)?)))
             .collect::<Result<_, _>>()?;
+        let through = self.pipelines(&raw, folder)?;
         let outputs = self.outputs(&app, &raw.outputs, &inputs)?;
         let delivery = self.choice(
             raw.delivery.as_ref(),
@@ -100,9 +98,10 @@ impl Validator<'_> {
                 .duration(raw.reload_interval.as_ref(), Duration::from_secs(10))?,
             commit_interval: self
                 .duration(raw.commit_interval.as_ref(), Duration::from_millis(200))?,
-            kafka,
+            kafka: self.kafka(raw.kafka)?,
             inputs,
             rules,
+            through,
             outputs,
             exchange_partitions: match raw.exchange.partitions {
                 Some(ref partitions) if partitions.value == 0 => {
@@ -147,7 +146,8 @@ impl Validator<'_> {
         Ok(kafka)
     }
 
-    fn inputs(&self, raw: &Spanned<Vec<raw::Input>>) -> Result<Vec<Arc<Input>>, ConfigError> {
+    fn inputs(&self, config: &raw::Config) -> Result<Vec<Arc<Input>>, ConfigError> {
+        let raw = &config.inputs;
         if raw.value.is_empty() {
             return Err(self.at(
                 raw,
@@ -166,7 +166,7 @@ impl Validator<'_> {
                 ));
             }
             let filters = self.topics(declared, &name, &mut topics)?;
-            inputs.push(Arc::new(self.input(declared, name, filters)?));
+            inputs.push(Arc::new(self.input(config, declared, name, filters)?));
         }
         Ok(inputs)
     }
@@ -221,28 +221,18 @@ impl Validator<'_> {
 
     fn input(
         &self,
+        config: &raw::Config,
         raw: &raw::Input,
         name: String,
         topics: Vec<TopicFilter>,
     ) -> Result<Input, ConfigError> {
-        let format = self.text(&raw.format)?;
-        let format = Format::from_str(&format).map_err(|_| {
-            self.at(
-                &raw.format,
-                format!("unknown format `{format}`: choose json or windows"),
-            )
-        })?;
-        let lower = |value: &Option<String>| value.as_ref().map(|value| value.to_lowercase());
+        let kind = self.kind(config, raw, &name)?;
         Ok(Input {
             name: name.into(),
             topics,
-            format,
-            logsource: Logsource {
-                product: lower(&raw.logsource.product),
-                category: lower(&raw.logsource.category),
-                service: lower(&raw.logsource.service),
-            },
-            timestamp: raw.timestamp.clone(),
+            format: kind.format,
+            logsource: kind.logsource,
+            timestamp: raw.timestamp.clone().or(kind.timestamp),
             lateness: self.duration(raw.lateness.as_ref(), Duration::from_secs(30))?,
             idle_timeout: self.duration(raw.idle_timeout.as_ref(), Duration::from_secs(30))?,
             max_future: self.duration(raw.max_future.as_ref(), Duration::from_secs(3600))?,
@@ -312,7 +302,7 @@ impl Validator<'_> {
         })
     }
 
-    fn text(&self, text: &Spanned<String>) -> Result<String, ConfigError> {
+    pub(super) fn text(&self, text: &Spanned<String>) -> Result<String, ConfigError> {
         secrets::resolve(&text.value).map_err(|message| self.at(text, message))
     }
 
@@ -399,7 +389,7 @@ impl Validator<'_> {
             })
     }
 
-    fn at<T>(&self, value: &Spanned<T>, message: impl Into<String>) -> ConfigError {
+    pub(super) fn at<T>(&self, value: &Spanned<T>, message: impl Into<String>) -> ConfigError {
         let at = Some((value.referenced.line(), value.referenced.column()));
         ConfigError {
             file: self.file.to_owned(),

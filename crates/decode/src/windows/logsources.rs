@@ -6,9 +6,31 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::spec::SpecError;
+use crate::spec::{Logsource, SpecError};
 
 const TABLE: &str = include_str!("logsources.tsv");
+
+/// Every logsource that a Windows event may derive: each service, and each category with the service whose events make it.
+pub fn windows_logsources() -> Vec<Logsource> {
+    let mut found: Vec<Logsource> = Vec::new();
+    for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let (category, service) = match *columns.as_slice() {
+            ["service", name, ..] => (None, name),
+            ["category", name, service, ..] => (Some(name), service),
+            _ => continue,
+        };
+        let logsource = Logsource {
+            product: Some("windows".to_owned()),
+            category: category.map(str::to_owned),
+            service: Some(service.to_owned()),
+        };
+        if !found.contains(&logsource) {
+            found.push(logsource);
+        }
+    }
+    found
+}
 
 /// A set of categories of the table, by index.
 pub(crate) type CategorySet = u64;
@@ -35,6 +57,8 @@ pub(crate) struct Category {
 #[derive(Debug)]
 pub(crate) struct Logsources {
     services: Vec<String>,
+    /// Other names of services.
+    aliases: Vec<(usize, String)>,
     categories: Vec<Category>,
     /// Services by channel in lower case.
     channels: FxHashMap<Box<[u8]>, usize>,
@@ -60,6 +84,7 @@ impl Logsources {
     fn parse(table: &str) -> Result<Self, SpecError> {
         let mut this = Self {
             services: Vec::new(),
+            aliases: Vec::new(),
             categories: Vec::new(),
             channels: FxHashMap::default(),
             candidates: FxHashMap::default(),
@@ -87,6 +112,10 @@ impl Logsources {
                 let channel = channel.to_ascii_lowercase().into_bytes();
                 self.longest_channel = self.longest_channel.max(channel.len());
                 self.channels.insert(channel.into(), service);
+            }
+            ["alias", name, service] => {
+                let service = self.services.iter().position(|known| known == service)?;
+                self.aliases.push((service, name.to_owned()));
             }
             ["category", name, service, ids, types, alternatives] => {
                 let set: CategorySet = 1
@@ -166,6 +195,15 @@ impl Logsources {
     pub(crate) fn service(&self, kind: Kind) -> Option<&str> {
         let service = kind.service?;
         self.services.get(service).map(String::as_str)
+    }
+
+    /// What the service of a kind of event is called besides.
+    pub(crate) fn aliases(&self, kind: Kind) -> impl Iterator<Item = &str> {
+        let of_kind = self
+            .aliases
+            .iter()
+            .filter(move |(service, _)| Some(*service) == kind.service);
+        of_kind.map(|(_, name)| name.as_str())
     }
 
     /// The categories of a kind of event, in the table's order.
@@ -297,6 +335,7 @@ mod tests {
             "service\tx",
             "category\tx\tnobody\t1\t-\t-",
             "service\ts\tc\textra",
+            "alias\tx\tnobody",
             "",
         ] {
             let table = format!("# head\nservice\ts\tc\n{line}\n");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use haechi_detect::{Detector, Hit, Plan};
 use haechi_rules::{
-    CompareOp, DetectionRule, Expr, Logsource, Pattern, Piece, Position, Test, Text,
+    CompareOp, DetectionRule, Expr, Logsource, Pattern, Piece, Position, Test, Text, TimePart,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,6 +29,7 @@ fn value() -> impl Strategy<Value = String> {
         4 => "[abAé]{4,12}",
         1 => select(&LONG[..]).prop_map(str::to_owned),
         1 => select(&["1", "-1", "1.0", "2", "1e1", "0x1", " 1", "01"][..]).prop_map(str::to_owned),
+        1 => select(&["2026-03-01T01:59:00Z", "2024-12-30T23:30:00-02:00", "2026-02-30T00:00:00Z"][..]).prop_map(str::to_owned),
         1 => select(&["10.0.0.1", "10.1.0.1", "::ffff:10.0.0.1", "fe80::1%3", "::1", "10.0.0.1%3"][..]).prop_map(str::to_owned),
     ]
 }
@@ -94,6 +95,16 @@ fn test() -> impl Strategy<Value = Test> {
             CompareOp::Neq,
         ][..],
     );
+    let part = select(
+        &[
+            TimePart::Minute,
+            TimePart::Hour,
+            TimePart::Day,
+            TimePart::Week,
+            TimePart::Month,
+            TimePart::Year,
+        ][..],
+    );
     let network = select(
         &[
             ("10.0.0.0", 8),
@@ -131,7 +142,9 @@ fn test() -> impl Strategy<Value = Test> {
     prop_oneof![
         10 => text().prop_map(Test::Text),
         2 => regex.prop_map(|regex| Test::Regex(regex.to_owned())),
-        2 => (op, select(&[-1.0, 0.0, 1.0, 1.5, 10.0][..])).prop_map(|(op, number)| Test::Compare(op, number)),
+        2 => (op.clone(), select(&[-1.0, 0.0, 1.0, 1.5, 10.0][..])).prop_map(|(op, number)| Test::Compare(op, number)),
+        1 => (part, op.clone(), select(&[1.0, 3.0, 22.5, 59.0, 2024.0][..]))
+            .prop_map(|(part, op, number)| Test::TimePart(part, op, number)),
         2 => network.prop_map(|(address, length)| Test::Cidr(address.parse::<IpAddr>().unwrap(), length)),
         1 => any::<bool>().prop_map(Test::Exists),
         1 => Just(Test::Null),

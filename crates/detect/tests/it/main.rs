@@ -9,6 +9,9 @@
 
 mod agreement;
 mod allocation;
+mod counting;
 mod events;
+mod memory;
 mod naive;
+mod profile;
 mod semantics;

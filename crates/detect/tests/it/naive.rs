@@ -4,7 +4,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use haechi_rules::{DetectionRule, Expr, FieldTest, Logsource, Piece, Position, Test, Text};
+use chrono::DateTime;
+use haechi_rules::{
+    DetectionRule, Expr, FieldTest, Logsource, Piece, Position, Test, Text, TimePart,
+};
 use ipnet::IpNet;
 use regex::Regex;
 
@@ -24,14 +27,11 @@ fn holds(condition: &Expr, event: &Event) -> bool {
             parts.iter().filter(|part| holds(part, event)).count() >= *count
         }
         Expr::Field(test) => field_holds(test, event),
-        Expr::Keyword(text) => event.fields.values().flatten().flatten().any(|value| {
-            let value: Vec<char> = value.chars().collect();
-            // Anywhere: it covers some part of the value.
-            (0..=value.len()).any(|start| {
-                (start..=value.len())
-                    .any(|end| covers(&pieces(text), &value[start..end], text.cased))
-            })
-        }),
+        Expr::Keyword(text) => {
+            let mut values = event.fields.values().flatten().flatten();
+            let chars = |value: &str| value.chars().collect::<Vec<_>>();
+            values.any(|value| covers(&pieces(text), &chars(value), text.cased))
+        }
         Expr::Const(value) => *value,
     }
 }
@@ -61,6 +61,28 @@ fn value_passes(test: &Test, value: &str, event: &Event) -> bool {
             let decimal =
                 Regex::new(r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$").unwrap();
             decimal.is_match(value) && op.holds(value.parse().unwrap(), *number)
+        }
+        Test::TimePart(part, op, number) => {
+            let seconds = Regex::new(r"^-?[0-9]+\.?[0-9]*$").unwrap();
+            let value = value.trim();
+            let time = if seconds.is_match(value) {
+                let seconds: f64 = value.parse().unwrap();
+                DateTime::from_timestamp(seconds.floor() as i64, 0)
+            } else {
+                DateTime::parse_from_rfc3339(value)
+                    .ok()
+                    .map(|time| time.to_utc())
+            };
+            let Some(time) = time else { return false };
+            let format = match part {
+                TimePart::Minute => "%M",
+                TimePart::Hour => "%H",
+                TimePart::Day => "%d",
+                TimePart::Week => "%V",
+                TimePart::Month => "%m",
+                TimePart::Year => "%Y",
+            };
+            op.holds(time.format(format).to_string().parse().unwrap(), *number)
         }
         Test::Cidr(network, length) => {
             let address = value.split('%').next().unwrap();

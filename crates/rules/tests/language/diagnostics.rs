@@ -78,10 +78,13 @@ fn every_code_is_seen_here_but_those_of_the_disk_and_of_limits() {
         .map(|expected| expected.code)
         .collect();
     let elsewhere = ["HC001", "HC002", "HC003", "HC005", "HC007", "HC116"];
-    for code in CODES {
+    // From HC120 on are lints, which loading does not look for: `docs/diagnostics.md` shows each, and a test holds it to that.
+    // Those of pipelines are in pipelines.rs.
+    for code in CODES.iter().filter(|code| !code.id.starts_with("HC07")) {
+        let is_lint = code.id >= "HC120";
         assert_ne!(
             seen.contains(code.id),
-            elsewhere.contains(&code.id),
+            is_lint || elsewhere.contains(&code.id),
             "{}",
             code.id
         );

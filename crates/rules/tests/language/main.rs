@@ -13,3 +13,4 @@ mod detections;
 mod diagnostics;
 mod files;
 mod links;
+mod pipelines;

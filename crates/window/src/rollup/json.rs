@@ -1,17 +1,17 @@
 //! Values of arrays as JSON.
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, StructArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, UInt64Type};
 use arrow::util::display::array_value_to_string;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::WindowError;
 
 /// Integers up to this size are the same as doubles and as integers.
 const WHOLE: f64 = 9_007_199_254_740_992.0;
 
-/// All values of an array. Floating point numbers without a fraction are written as integers, timestamps as RFC 3339 text in UTC,
+/// All values of an array; lists are arrays, structs are objects. Floating point numbers without a fraction are written as integers, timestamps as RFC 3339 text in UTC,
 /// and what JSON has no notation for as text.
 pub(super) fn values(array: &dyn Array) -> Result<Vec<Value>, WindowError> {
     let rows = 0..array.len();
@@ -47,12 +47,37 @@ pub(super) fn values(array: &dyn Array) -> Result<Vec<Value>, WindowError> {
             })
             .collect()
         }
+        DataType::List(_) => {
+            let lists = array.as_list::<i32>();
+            let list = |row: usize| {
+                if !present(row) {
+                    return Ok(Value::Null);
+                }
+                values(&lists.value(row)).map(Value::Array)
+            };
+            rows.map(list).collect::<Result<_, _>>()?
+        }
+        DataType::Struct(_) => objects(array.as_struct())?,
         DataType::Timestamp(_, _) => {
             let utc = cast(array, &DataType::Timestamp(TimeUnit::Nanosecond, None))?;
             texts(&utc, "Z")?
         }
         _ => texts(array, "")?,
     })
+}
+
+fn objects(array: &StructArray) -> Result<Vec<Value>, WindowError> {
+    let mut objects = vec![Map::new(); array.len()];
+    for (name, column) in array.column_names().into_iter().zip(array.columns()) {
+        for (object, value) in objects.iter_mut().zip(values(column)?) {
+            object.insert(name.to_owned(), value);
+        }
+    }
+    let present = (0..array.len()).map(|row| array.is_valid(row));
+    let objects = objects.into_iter().zip(present);
+    Ok(objects
+        .map(|(object, present)| if present { object.into() } else { Value::Null })
+        .collect())
 }
 
 fn texts(array: &dyn Array, suffix: &str) -> Result<Vec<Value>, WindowError> {

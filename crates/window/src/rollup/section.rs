@@ -9,6 +9,7 @@ use arrow::datatypes::DataType;
 
 use super::groups::States;
 use super::plan::{FIXED_COLUMNS, RollupPlan};
+use super::window::Window;
 use crate::WindowError;
 use crate::frame::{FrameError, Section, SectionKind};
 use crate::ipc;
@@ -113,13 +114,21 @@ fn cut_group(
     if lists.iter().flatten().all(|list| list.values().len() < 2) {
         return Ok(None);
     }
+    // Each piece of a session says when the session was: these states, the last two, may be merged twice.
+    let times = match plan.window {
+        Window::Session { .. } => batch.num_columns().saturating_sub(2),
+        Window::Tumble { .. } | Window::Hop { .. } => batch.num_columns(),
+    };
     let mut batches = Vec::with_capacity(pieces);
     for piece in 0..pieces {
         let mut columns = Vec::with_capacity(lists.len());
         for (at, (column, list)) in batch.columns().iter().zip(&lists).enumerate() {
             let column = match list {
                 Some(list) => Arc::new(slice_of(list, piece, pieces)?),
-                None if piece == 0 || (at != 1 && at < FIXED_COLUMNS + plan.keys.len()) => {
+                None if piece == 0
+                    || at >= times
+                    || (at != 1 && at < FIXED_COLUMNS + plan.keys.len()) =>
+                {
                     Arc::clone(column)
                 }
                 None => neutral(plan, at, column),

@@ -27,6 +27,9 @@ use crate::outcome::{Late, RollupRow};
 /// Partials are merged when there are twice as many as sessions, and this many more.
 const SLACK: usize = 4096;
 
+/// The group of a session, and the time of its first event.
+type SessionKey = (Arc<[u8]>, i64);
+
 /// The open sessions of one rollup in one exchange partition.
 pub(crate) struct Sessions {
     plan: Arc<RollupPlan>,
@@ -35,7 +38,7 @@ pub(crate) struct Sessions {
     /// By group, and by the time of the first event.
     groups: FxHashMap<Arc<[u8]>, BTreeMap<i64, Session>>,
     /// Sessions by the time of the last event.
-    last: BTreeMap<i64, BTreeSet<(Arc<[u8]>, i64)>>,
+    last: BTreeMap<i64, BTreeSet<SessionKey>>,
     /// The partials of all sessions, and maybe of some that have ended.
     partials: Vec<RecordBatch>,
     stored: usize,
@@ -76,8 +79,8 @@ impl Sessions {
     }
 
     /// See [`super::RollupWindows::adopt`].
-    pub(super) fn adopt(self, rule: usize) -> Self {
-        Self { rule, ..self }
+    pub(super) fn adopt(self, plan: Arc<RollupPlan>, rule: usize) -> Self {
+        Self { plan, rule, ..self }
     }
 
     pub(super) fn size(&self) -> usize {

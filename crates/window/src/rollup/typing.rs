@@ -12,6 +12,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
+use datafusion_common::tree_node::TreeNode;
 use datafusion_common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion_expr::expr::{AggregateFunction, ScalarFunction};
 use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawAggregateExpr, RawBinaryExpr};
@@ -86,7 +87,7 @@ impl ExprPlanner for Typing {
             let planned = summary::plan(&raw, &types)?;
             let call = AggregateFunction::new_udf(
                 planned.function,
-                planned.arguments,
+                planned.arguments.into_iter().map(named).collect(),
                 false,
                 raw.filter,
                 Vec::new(),
@@ -130,8 +131,20 @@ fn aggregate(
     distinct: bool,
     filter: Option<Box<Expr>>,
 ) -> Expr {
-    let call = AggregateFunction::new_udf(func, vec![argument], distinct, filter, Vec::new(), None);
+    let argument = vec![named(argument)];
+    let call = AggregateFunction::new_udf(func, argument, distinct, filter, Vec::new(), None);
     Expr::AggregateFunction(call)
+}
+
+/// The argument under a name that tells it from others: to DataFusion, `sum(x)` and `sum(cast(x AS double))` have the same.
+fn named(argument: Expr) -> Expr {
+    let is_cast = |expr: &Expr| Ok(matches!(expr, Expr::Cast(_) | Expr::TryCast(_)));
+    if argument.exists(is_cast).unwrap_or(false) {
+        let name = argument.to_string();
+        argument.alias(name)
+    } else {
+        argument
+    }
 }
 
 /// The argument as floating point numbers.

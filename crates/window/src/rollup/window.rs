@@ -6,7 +6,8 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::tree_node::TreeNode;
 use datafusion_common::{Result, ScalarValue, exec_err};
 use datafusion_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility,
 };
 
 use super::error::SqlError;
@@ -98,7 +99,10 @@ pub(super) static FUNCTIONS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         // Volatile, so that nobody tries to compute it while planning.
         let signature = match arguments {
             0 => Signature::nullary(Volatility::Volatile),
-            _ => Signature::variadic_any(Volatility::Volatile),
+            _ => Signature::one_of(
+                vec![TypeSignature::VariadicAny, TypeSignature::Nullary],
+                Volatility::Volatile,
+            ),
         };
         Arc::new(ScalarUDF::new_from_impl(WindowTime { name, signature }))
     };

@@ -48,11 +48,16 @@ impl RollupWindows {
         }
     }
 
-    /// The same rollup at another place of the plan.
-    pub(crate) fn adopt(self, rule: usize) -> Self {
+    /// The same rollup at another place of another plan. What a plan says beyond the meaning, such as the lateness that is allowed,
+    /// holds from now on.
+    pub(crate) fn adopt(self, plan: Arc<RollupPlan>, rule: usize) -> Self {
         match self {
-            Self::Fixed(windows) => Self::Fixed(FixedWindows { rule, ..windows }),
-            Self::Sessions(sessions) => Self::Sessions(sessions.adopt(rule)),
+            Self::Fixed(windows) => Self::Fixed(FixedWindows {
+                plan,
+                rule,
+                ..windows
+            }),
+            Self::Sessions(sessions) => Self::Sessions(sessions.adopt(plan, rule)),
         }
     }
 

@@ -51,8 +51,8 @@ static PLANS: LazyLock<[Arc<Plan>; 4]> = LazyLock::new(|| {
 /// All events in one batch of one partition each, by one worker.
 fn single_pass() -> Setup {
     Setup {
-        batches: vec![usize::MAX],
-        commits: vec![usize::MAX],
+        batches: vec![500],
+        commits: vec![500],
         ..Setup::default()
     }
 }
@@ -68,11 +68,14 @@ fn with_fractions(log: &[Event]) -> Vec<Event> {
 }
 
 fn rows_of(outcomes: &[Outcome]) -> Vec<&RollupRow> {
-    let row = |outcome| match outcome {
-        &Outcome::Rollup(ref row) => row,
-        other => panic!("{other:?}"),
-    };
-    outcomes.iter().map(row).collect()
+    let mut rows = Vec::with_capacity(outcomes.len());
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Rollup(row) => rows.push(row),
+            other => panic!("{other:?}"),
+        }
+    }
+    rows
 }
 
 /// Windows of each kind from their definitions: (start, end, host) and the number of events.
@@ -291,6 +294,29 @@ fn sessions_are_merged_as_they_come() {
     assert!((total - 1200.0).abs() < 1e-6);
 }
 
+/// A state that has to be cut over several records is still one session's.
+#[test]
+fn a_session_above_the_record_limit_is_one_session() {
+    let sql = "SELECT count(*) AS n, count(DISTINCT user) AS users, array_agg(user) AS list FROM logs \
+               GROUP BY session(interval '10 seconds')";
+    let plan = plan(&rule_set(0, Vec::new(), vec![rollup(sql, &[])]));
+    let event = |n: i64| Event::at(n / 3 * SECOND).with("user", &format!("user-{n:04}"));
+    let setup = Setup {
+        batches: vec![100],
+        record_limit: 600,
+        ..Setup::default()
+    };
+    let outcomes = run(&plan, &setup, &number((0..300).map(event).collect()));
+    let [row] = rows_of(&outcomes)[..] else {
+        panic!("{outcomes:?}");
+    };
+    assert_eq!((row.start_ns, row.end_ns), (0, 109 * SECOND));
+    let list: Vec<String> = (0..300).map(|n| format!("user-{n:04}")).collect();
+    let expected = [json!(300), json!(300), json!(list)];
+    let columns: Vec<&Value> = row.columns.iter().map(|(_, value)| value).collect();
+    assert_eq!(columns, expected.iter().collect::<Vec<_>>());
+}
+
 fn exchanged(plan: &Arc<Plan>, events: &[Event], per_commit: usize) -> usize {
     let setup = Setup {
         exchange: 2,
@@ -336,4 +362,83 @@ fn partials_are_a_fraction_of_the_events() {
     );
     assert!(even * 50 <= input, "{even} bytes of {input}");
     assert!(skewed * 10 <= even * 12, "{skewed} bytes, uniform {even}");
+}
+
+/// The seconds of both stages over 200,000 events in batches of 4,000, a commit every ten of them.
+fn seconds(plan: &Arc<Plan>, events: &[Event]) -> f64 {
+    let of = super::world::source(&events[0]);
+    let batches: Vec<_> = events
+        .chunks(4000)
+        .map(|events| {
+            (
+                super::world::batch(events, &plan.fields()),
+                vec![0; events.len()],
+            )
+        })
+        .collect();
+    let progress = crate::Progress {
+        roster: Vec::new(),
+        sources: Vec::new(),
+        announce: false,
+    };
+    let mut best = f64::MAX;
+    for _ in 0..5 {
+        let mut partials = crate::Partials::new(Arc::clone(plan), 1);
+        let mut merger = crate::Merger::new(Arc::clone(plan), 0);
+        let begun = std::time::Instant::now();
+        for (number, (batch, offsets)) in batches.iter().enumerate() {
+            let rows = crate::RowOrigins {
+                topic: &of.topic,
+                partition: 0,
+                offsets,
+            };
+            let classes = super::world::classes();
+            partials.add(batch, &classes, &[], rows, "logs").unwrap();
+            if number % 10 == 9 {
+                for (_, record) in partials.drain(&progress).unwrap() {
+                    merger.apply(&record).unwrap();
+                }
+            }
+        }
+        best = best.min(begun.elapsed().as_secs_f64());
+    }
+    best
+}
+
+/// Not a law but a figure: run it by hand, optimised.
+#[test]
+#[ignore = "measures"]
+fn what_a_hot_group_and_a_second_rollup_cost() {
+    let sql = |condition: &str| {
+        format!(
+            "SELECT host, count(*) AS n, sum(bytes) AS total, count(DISTINCT user) AS users FROM logs WHERE {condition} \
+             GROUP BY tumble(interval '1 minute'), host"
+        )
+    };
+    let rules = |conditions: &[&str]| {
+        let rollups = conditions
+            .iter()
+            .map(|condition| rollup(&sql(condition), &[("bytes", FieldType::Bigint)]));
+        plan(&rule_set(0, Vec::new(), rollups.collect()))
+    };
+    let event = |n: i64, host: i64| {
+        let event = Event::at(n * SECOND / 5000).with("host", &format!("host-{host:04}"));
+        event
+            .with("bytes", &(n % 1500).to_string())
+            .with("user", &format!("u{}", n % 50))
+    };
+    let uniform: Vec<Event> = (0..200_000).map(|n| event(n, n * 7 % 1000)).collect();
+    let hot: Vec<Event> = (0..200_000)
+        .map(|n| event(n, if n % 10 == 0 { n / 10 % 1000 } else { 0 }))
+        .collect();
+    let one = rules(&["bytes >= 0"]);
+    let (even, skewed) = (seconds(&one, &uniform), seconds(&one, &hot));
+    println!(
+        "uniform {even:.3} s, hot {skewed:.3} s: {:.2}",
+        skewed / even
+    );
+    let same = rules(&["bytes >= 0", "bytes >= 0", "bytes >= 0", "bytes >= 0"]);
+    let four = seconds(&same, &uniform);
+    println!("four rollups {four:.3} s: {:.2} of one", four / even);
+    assert!(skewed <= even * 1.2);
 }

@@ -9,6 +9,7 @@ mod datum;
 mod distinct;
 mod function;
 mod moments;
+mod names;
 mod ordered;
 mod quantile;
 mod varint;
@@ -25,7 +26,8 @@ use datafusion_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 
-pub(super) use function::{NAMES, Named, follows_order, plan};
+pub(super) use function::plan;
+pub(super) use names::{NAMES, Named, follows_order};
 
 use function::Function;
 
@@ -54,12 +56,37 @@ trait Summary: Default + Send + 'static {
 struct Summaries<S: Summary> {
     settings: S::Settings,
     groups: Vec<S>,
+    /// What the groups hold.
+    bytes: usize,
+}
+
+impl<S: Summary> Summaries<S> {
+    /// Changes a group, and keeps count of what it holds.
+    fn change<T>(
+        &mut self,
+        group: usize,
+        change: impl FnOnce(&mut S, &S::Settings) -> T,
+    ) -> Result<T> {
+        let group = self.groups.get_mut(group).ok_or_else(no_group)?;
+        let before = group.size();
+        let changed = change(group, &self.settings);
+        self.bytes = (self.bytes + group.size()).saturating_sub(before);
+        Ok(changed)
+    }
+
+    fn take(&mut self, emit_to: EmitTo) -> Vec<S> {
+        let taken = emit_to.take_needed(&mut self.groups);
+        let bytes: usize = taken.iter().map(S::size).sum();
+        self.bytes = self.bytes.saturating_sub(bytes);
+        taken
+    }
 }
 
 fn boxed<S: Summary>(settings: S::Settings) -> Box<dyn GroupsAccumulator> {
     Box::new(Summaries::<S> {
         settings,
         groups: Vec::new(),
+        bytes: 0,
     })
 }
 
@@ -78,20 +105,19 @@ impl<S: Summary> GroupsAccumulator for Summaries<S> {
         self.groups.resize_with(total_num_groups, S::default);
         for (row, &group) in group_indices.iter().enumerate() {
             if filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row)) {
-                let group = self.groups.get_mut(group).ok_or_else(no_group)?;
-                group.add(&self.settings, values, row);
+                self.change(group, |group, settings| group.add(settings, values, row))?;
             }
         }
         Ok(())
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let groups = emit_to.take_needed(&mut self.groups);
+        let groups = self.take(emit_to);
         S::results(&self.settings, &groups)
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        let groups = emit_to.take_needed(&mut self.groups);
+        let groups = self.take(emit_to);
         let mut entries = ListBuilder::new(BinaryBuilder::new());
         for group in &groups {
             group.entries(&mut |entry| entries.values().append_value(entry));
@@ -112,12 +138,13 @@ impl<S: Summary> GroupsAccumulator for Summaries<S> {
         };
         let states: &GenericListArray<i32> = states.as_list();
         for (row, &group) in group_indices.iter().enumerate() {
-            let group = self.groups.get_mut(group).ok_or_else(no_group)?;
             let entries = states.value(row);
-            for entry in entries.as_binary::<i32>().iter().flatten() {
-                if group.absorb(&self.settings, entry).is_none() {
-                    return exec_err!("a summary is damaged");
-                }
+            let mut entries = entries.as_binary::<i32>().iter().flatten();
+            let merged = self.change(group, |group, settings| {
+                entries.try_for_each(|entry| group.absorb(settings, entry))
+            })?;
+            if merged.is_none() {
+                return exec_err!("a summary is damaged");
             }
         }
         Ok(())
@@ -128,8 +155,7 @@ impl<S: Summary> GroupsAccumulator for Summaries<S> {
     }
 
     fn size(&self) -> usize {
-        let inside: usize = self.groups.iter().map(S::size).sum();
-        inside + self.groups.capacity() * size_of::<S>()
+        self.bytes + self.groups.capacity() * size_of::<S>()
     }
 }
 

@@ -87,11 +87,22 @@ impl Moments {
             Moment::Variance { sample } => xx() / divisor(sample),
             Moment::Deviation { sample } => (xx() / divisor(sample)).sqrt(),
             Moment::Covariance { sample } => xy() / divisor(sample),
-            // The roots first: the product of both would overflow.
-            Moment::Correlation => xy() / xx().sqrt() / yy().sqrt(),
+            Moment::Correlation => {
+                let product = xx() * yy();
+                // Where the product of both would overflow, that of the roots does not.
+                let scale = if product.is_finite() {
+                    product.sqrt()
+                } else {
+                    xx().sqrt() * yy().sqrt()
+                };
+                (xy() / scale).clamp(-1.0, 1.0)
+            }
             Moment::Slope => slope()?,
             Moment::Intercept => (self.y.round() - slope()? * self.x.round()) / rows,
-            Moment::R2 => (xy() / xx().sqrt() / yy().sqrt()).powi(2),
+            Moment::R2 => {
+                let r2 = (xy() / xx()) * (xy() / yy());
+                if r2 > 1.0 { 1.0 } else { r2 }
+            }
             Moment::Count => rows,
             Moment::AverageX => self.x.round() / rows,
             Moment::AverageY => self.y.round() / rows,

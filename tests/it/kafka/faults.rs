@@ -1,0 +1,242 @@
+//! Several processes on a real broker while a seeded schedule breaks things: they are killed, stopped and gone on with,
+//! added and told to stop, and the broker is restarted. At the end everything written is found, once.
+//!
+//! `make faults` runs many seeds for two minutes each; with every other test runs one short one.
+
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use haechi_tests::app::App;
+use haechi_tests::broker::Client;
+use haechi_tests::process::Running;
+use haechi_tests::{repository, synthetic};
+
+use super::{RULES, RUN, assert_logins_in};
+
+/// Events a second: enough that there is always something under way.
+const RATE: u64 = 2_000;
+/// How long what was written may take to be read when nothing breaks any more.
+const CALM: Duration = Duration::from_secs(120);
+
+fn environment(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |value| {
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}={value} is not a number"))
+    })
+}
+
+#[test]
+fn whatever_breaks_everything_is_found_once() {
+    let client = Client::required();
+    let first = environment("HAECHI_FAULTS_SEED", 1);
+    let seconds = environment("HAECHI_FAULTS_SECONDS", 40);
+    for seed in first..first + environment("HAECHI_FAULTS_RUNS", 1) {
+        println!(
+            "replay: HAECHI_FAULTS_SEED={seed} HAECHI_FAULTS_SECONDS={seconds} make faults RUNS=1"
+        );
+        let faults = attack(&client, seed, seconds);
+        println!("seed {seed}: {faults} faults in {seconds} s; 0 lost, 0 duplicated, 0 different");
+    }
+}
+
+/// Numbers from a seed (Knuth's multiplier for 64 bits).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
+    }
+}
+
+struct Pod {
+    process: Running,
+    /// It is stopped, and goes on then.
+    stopped_until: Option<Instant>,
+}
+
+impl Pod {
+    fn signal(&self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.process.id());
+        let status = Command::new("sh").args(["-c", &kill]).status();
+        assert!(status.expect("a shell").success(), "{kill} failed");
+    }
+}
+
+/// The processes of a run, and what was done to them.
+struct Siege<'a> {
+    app: &'a App,
+    dice: Dice,
+    pods: Vec<Pod>,
+    faults: usize,
+    begun: Instant,
+}
+
+fn attack(client: &Client, seed: u64, seconds: u64) -> usize {
+    let mut app = App::new(client, &format!("faults-{seed}")).created();
+    app.lateness = synthetic::LATENESS;
+    // Whatever takes longer than this would rightly be taken for silence.
+    app.idle_timeout = "120s";
+    app.commit_interval = ["50ms", "200ms", "1s"][seed as usize % 3];
+    app.rule(RULES);
+    let text = synthetic::logins(seconds * RATE);
+    let file = app.folder().join("events.ndjson");
+    fs::write(&file, &text).expect("the scratch folder can be written");
+    let mut siege = Siege {
+        app: &app,
+        dice: Dice(seed),
+        pods: Vec::new(),
+        faults: 0,
+        begun: Instant::now(),
+    };
+    for _ in 0..3 {
+        siege.start();
+    }
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| write(&app, &text, seconds));
+        while !writer.is_finished() {
+            siege.wait(1500);
+            siege.fault();
+        }
+        writer.join().expect("everything is written");
+    });
+    siege.calm();
+    let faults = siege.faults;
+    let _ = app.run_until_end(RUN);
+    assert_logins_in(&app, &file, &app.alerts(app.line()), &app.rollups());
+    faults
+}
+
+/// Writes a second's events about every second. Whole rounds of the partitions keep each line's place.
+fn write(app: &App, text: &str, seconds: u64) {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let begun = Instant::now();
+    for (second, lines) in (0..seconds).zip(lines.chunks(RATE as usize)) {
+        let due = Duration::from_secs(second);
+        thread::sleep(due.saturating_sub(begun.elapsed()));
+        app.client
+            .produce(&app.topics[0], lines.concat().as_bytes());
+    }
+}
+
+impl Siege<'_> {
+    fn note(&self, what: &str) {
+        println!("{:6.1} s  {what}", self.begun.elapsed().as_secs_f64());
+    }
+
+    fn start(&mut self) {
+        let process = self.app.run();
+        self.note(&format!("pod {} starts", process.id()));
+        self.pods.push(Pod {
+            process,
+            stopped_until: None,
+        });
+    }
+
+    /// Lets some time pass; whoever has been stopped for long enough goes on, and nobody may have ended.
+    fn wait(&mut self, least: usize) {
+        let until = Duration::from_millis((least + self.dice.below(3500)) as u64);
+        let begun = Instant::now();
+        while begun.elapsed() < until {
+            thread::sleep(Duration::from_millis(50));
+            self.go_on(false);
+        }
+        for pod in &mut self.pods {
+            let running = pod.process.is_running();
+            assert!(running, "a pod ended by itself:\n{}", pod.process.stderr());
+        }
+    }
+
+    fn go_on(&mut self, all: bool) {
+        let begun = self.begun;
+        for pod in &mut self.pods {
+            let due = |until: &mut Instant| all || Instant::now() >= *until;
+            if pod.stopped_until.take_if(due).is_some() {
+                pod.signal("CONT");
+                let at = begun.elapsed().as_secs_f64();
+                println!("{at:6.1} s  pod {} goes on", pod.process.id());
+            }
+        }
+    }
+
+    fn fault(&mut self) {
+        self.faults += 1;
+        let number = self.dice.below(self.pods.len());
+        match self.dice.below(8) {
+            0..=2 => {
+                let pod = self.pods.swap_remove(number);
+                self.note(&format!("pod {} is killed", pod.process.id()));
+                let _ = pod.process.kill();
+                self.start();
+            }
+            3..=4 if self.pods[number].stopped_until.is_none() => {
+                let long = Duration::from_millis((1000 + self.dice.below(14_000)) as u64);
+                let pod = &mut self.pods[number];
+                pod.signal("STOP");
+                pod.stopped_until = Some(Instant::now() + long);
+                self.note(&format!(
+                    "pod {} stops for {long:?}",
+                    self.pods[number].process.id()
+                ));
+            }
+            5 if self.pods.len() < 4 => self.start(),
+            6 if self.pods.len() > 2 => {
+                let pod = self.pods.swap_remove(number);
+                self.note(&format!("pod {} is told to stop", pod.process.id()));
+                if pod.stopped_until.is_some() {
+                    pod.signal("CONT");
+                }
+                pod.process.terminate();
+                let _ = pod.process.wait(Duration::from_secs(60)).succeeded();
+            }
+            _ => self.restart_broker(),
+        }
+    }
+
+    /// Only a broker that was started for these tests is restarted.
+    fn restart_broker(&mut self) {
+        let Ok(instance) = std::env::var("HAECHI_KAFKA_INSTANCE") else {
+            self.faults -= 1;
+            return;
+        };
+        self.note("the broker is restarted");
+        let how = ["restart", "kill"][self.dice.below(2)];
+        for command in [how, "start"] {
+            let outcome = Command::new(repository().join("dev/kafka"))
+                .args([command, &instance])
+                .env_remove("HAECHI_KAFKA")
+                .output()
+                .expect("dev/kafka runs");
+            assert!(outcome.status.success(), "dev/kafka {command}: {outcome:?}");
+        }
+        self.note("the broker is back");
+    }
+
+    /// Nothing breaks any more: everything is read, and all pods end in order.
+    fn calm(&mut self) {
+        self.go_on(true);
+        self.note("nothing breaks any more");
+        let deadline = Instant::now() + CALM;
+        let topic = &self.app.topics[0];
+        while self
+            .app
+            .client
+            .offsets(&self.app.name, topic)
+            .values()
+            .any(|(committed, end)| *committed != Some(*end))
+        {
+            assert!(Instant::now() < deadline, "{topic} is not read to its end");
+            thread::sleep(Duration::from_millis(500));
+        }
+        for pod in self.pods.drain(..) {
+            pod.process.terminate();
+            let _ = pod.process.wait(Duration::from_secs(60)).succeeded();
+        }
+    }
+}
