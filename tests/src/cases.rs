@@ -34,6 +34,8 @@ struct Setting {
     pipelines: Option<Vec<String>>,
     /// What placeholders stand for.
     placeholders: Option<Map<String, Value>>,
+    /// How long windows wait, as `--lateness` takes it; without one, until the file ends.
+    lateness: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -213,6 +215,9 @@ impl Case {
         command = self.through(command, file, folder.path());
         if let Some(field) = &setting.timestamp {
             command = command.args(["--timestamp", field]);
+        }
+        if let Some(lateness) = &setting.lateness {
+            command = command.args(["--lateness", lateness]);
         }
         let finished = command
             .arg("--rules")
@@ -454,6 +459,7 @@ impl Setting {
                 .placeholders
                 .clone()
                 .or_else(|| shared.placeholders.clone()),
+            lateness: self.lateness.clone().or_else(|| shared.lateness.clone()),
         }
     }
 

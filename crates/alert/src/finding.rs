@@ -53,6 +53,28 @@ impl Kind {
     }
 }
 
+/// What a correlation computed.
+#[derive(Debug, Clone, Copy)]
+pub struct Computed<'a> {
+    /// The type, as Sigma writes it.
+    pub r#type: &'static str,
+    /// The number that its condition compared: of events, of distinct values, of rules that matched, or the statistic.
+    pub number: f64,
+    /// The findings of other correlations that contributed, in their order.
+    pub parts: &'a [Part<'a>],
+}
+
+/// A finding that contributed to another.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// The rule that found it.
+    pub rule: &'a RuleHeader,
+    /// Its identity.
+    pub uid: Uid,
+    /// It is an alert of its own too: it is named as related.
+    pub alerts: bool,
+}
+
 /// What a rule found.
 #[derive(Debug, Clone, Copy)]
 pub struct Finding<'a> {
@@ -71,8 +93,10 @@ pub struct Finding<'a> {
     pub last_ns: i64,
     /// A correlation's group: names and values in the rule's order; `None` is a JSON null.
     pub group: &'a [(String, Option<String>)],
-    /// How many events contributed.
+    /// How many events contributed; 0 where the finding is that there were none, and the evidence is the last one before.
     pub count: u64,
+    /// What a correlation computed; none for detections.
+    pub correlation: Option<Computed<'a>>,
     /// The contributing events in the order of (time, source, partition, offset). The order is part of the identity.
     pub evidence: &'a [Evidence<'a>],
     /// Of a rollup, the row that the finding is about; it makes the identity.
@@ -97,6 +121,7 @@ impl<'a> Finding<'a> {
             last_ns: time_ns,
             group: &[],
             count: 1,
+            correlation: None,
             evidence,
             row: None,
         }
@@ -113,6 +138,7 @@ impl<'a> Finding<'a> {
             last_ns: row.end_ns,
             group,
             count: 1,
+            correlation: None,
             evidence: &[],
             row: Some(row),
         }

@@ -22,7 +22,7 @@ mod schema;
 mod spelling;
 mod uid;
 
-pub use finding::{Coordinates, Evidence, Finding, Kind};
+pub use finding::{Computed, Coordinates, Evidence, Finding, Kind, Part};
 pub use late::{Late, LateSubject};
 pub use renderer::{Limits, Renderer};
 pub use rollup::Rollup;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::attack::{Attack, attacks};
 use crate::brief::listed;
-use crate::finding::{Evidence, Finding, Kind};
+use crate::finding::{Computed, Evidence, Finding, Kind, Part};
 use crate::quote::Quote;
 use crate::renderer::Limits;
 use crate::rollup::Rollup;
@@ -154,6 +154,8 @@ struct Native<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     logsource: Option<Source<'a>>,
     group: Option<Entries<'a, Option<String>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation: Option<Correlation>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     falsepositives: &'a [String],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -161,6 +163,34 @@ struct Native<'a> {
     /// Contributing events that are not among the evidences, because there are so many.
     #[serde(skip_serializing_if = "Option::is_none")]
     evidences_omitted: Option<usize>,
+}
+
+/// What a correlation compared with its condition.
+#[derive(Serialize)]
+struct Correlation {
+    r#type: &'static str,
+    value: Number,
+}
+
+/// A number, without a point where it is whole.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Number {
+    Whole(i64),
+    Fraction(f64),
+}
+
+impl From<f64> for Number {
+    fn from(number: f64) -> Self {
+        // Up to here a double says which whole number it is.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if number.fract() == 0.0 && number.abs() <= EXACT {
+            #[allow(clippy::cast_possible_truncation, reason = "it is whole and small")]
+            Self::Whole(number as i64)
+        } else {
+            Self::Fraction(number)
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -241,7 +271,16 @@ fn finding_info<'a>(
             type_uid: TYPE_UID,
             r#type: "Detection Finding: Create",
         });
-    let any_related = correlation && finding.evidence.iter().any(|event| event.alerts);
+    let parts: &'a [Part<'a>] = finding.correlation.map_or(&[], |computed| computed.parts);
+    let findings = parts.iter().filter(|part| part.alerts);
+    let related = related.chain(findings.map(|part| RelatedEvent {
+        uid: part.uid,
+        type_uid: TYPE_UID,
+        r#type: "Detection Finding: Create",
+    }));
+    let any_related = correlation
+        && (finding.evidence.iter().any(|event| event.alerts)
+            || parts.iter().any(|part| part.alerts));
     FindingInfo {
         uid,
         title: &rule.title,
@@ -258,7 +297,7 @@ fn finding_info<'a>(
             r#type: "Rule",
         },
         related_analytics: if correlation {
-            base_rules(finding.evidence)
+            base_rules(finding.evidence, parts)
         } else {
             Vec::new()
         },
@@ -269,13 +308,15 @@ fn finding_info<'a>(
     }
 }
 
-/// The detections that matched the contributing events, each once, in the order of their first event.
-fn base_rules<'a>(evidence: &'a [Evidence<'a>]) -> Vec<Analytic<'a>> {
+/// The detections that matched the contributing events, each once, in the order of their first event; then the correlations whose
+/// findings contributed.
+fn base_rules<'a>(evidence: &'a [Evidence<'a>], parts: &'a [Part<'a>]) -> Vec<Analytic<'a>> {
     let mut rules: Vec<Analytic<'a>> = Vec::new();
-    for event in evidence {
+    let below = parts.iter().map(|part| part.rule);
+    for rule in evidence.iter().map(|event| event.rule).chain(below) {
         // A correlation names a handful of rules, mostly one.
-        if rules.iter().all(|known| *known.uid != *event.rule.id) {
-            let (uid, name) = (&*event.rule.id, event.rule.title.as_str());
+        if rules.iter().all(|known| *known.uid != *rule.id) {
+            let (uid, name) = (&*rule.id, rule.title.as_str());
             rules.push(Analytic {
                 uid,
                 name,
@@ -368,6 +409,12 @@ fn native<'a>(finding: &Finding<'a>, evidences_omitted: Option<usize>) -> Native
         tags: &rule.tags,
         logsource: finding.logsource.map(source),
         group: (finding.kind != Kind::Detection).then_some(Entries(finding.group)),
+        correlation: finding
+            .correlation
+            .map(|Computed { r#type, number, .. }| Correlation {
+                r#type,
+                value: number.into(),
+            }),
         falsepositives: &rule.falsepositives,
         references: &rule.references,
         evidences_omitted,

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use haechi_alert::{
-    Coordinates, Evidence, Finding, Kind, Late, LateSubject, Limits, Renderer, Rollup, Schema,
-    finding_uid,
+    Computed, Coordinates, Evidence, Finding, Kind, Late, LateSubject, Limits, Part, Renderer,
+    Rollup, Schema, finding_uid,
 };
 use haechi_rules::{Level, Logsource, RuleHeader, Span};
 use serde_json::{Value, json};
@@ -141,6 +141,11 @@ fn correlated(count: u32, alerts: bool, limits: Limits) -> [String; 2] {
         last_ns: evidence.last().map_or(NOON_NS, |event| event.time_ns),
         group: &group,
         count: u64::from(count),
+        correlation: Some(Computed {
+            r#type: "event_count",
+            number: f64::from(count),
+            parts: &[],
+        }),
         evidence: &evidence,
         row: None,
     };
@@ -276,6 +281,64 @@ fn a_correlation_names_the_findings_of_its_base_rules() {
     let [ocsf, _] = correlated(2, false, Limits::default());
     let ocsf: Value = serde_json::from_str(&ocsf).unwrap();
     assert!(ocsf["finding_info"].get("related_events").is_none());
+}
+
+#[test]
+fn a_correlation_of_correlations_names_their_findings() {
+    let (rule, inner, base) = (correlation(), correlation(), detection());
+    let evidence = [Evidence {
+        at: at("sshd-a", 0, 9),
+        time_ns: NOON_NS,
+        rule: &base,
+        alerts: false,
+        raw: None,
+    }];
+    let uid = finding_uid(&inner.id, &[], [at("sshd-a", 0, 9)]);
+    let document = |alerts: bool, number: f64| -> Value {
+        let parts = [Part {
+            rule: &inner,
+            uid,
+            alerts,
+        }];
+        let finding = Finding {
+            rule: &rule,
+            kind: Kind::Correlation,
+            logsource: None,
+            time_ns: NOON_NS,
+            first_ns: NOON_NS,
+            last_ns: NOON_NS,
+            group: &[],
+            count: 1,
+            correlation: Some(Computed {
+                r#type: "value_avg",
+                number,
+                parts: &parts,
+            }),
+            evidence: &evidence,
+            row: None,
+        };
+        serde_json::from_str(&render(Schema::Ocsf, Limits::default(), &finding)).unwrap()
+    };
+    let heard = document(true, 1.5);
+    let related = heard["finding_info"]["related_events"].as_array().unwrap();
+    assert_eq!(related.len(), 1);
+    assert_eq!(related[0]["uid"], json!(uid.to_string()));
+    let analytics = heard["finding_info"]["related_analytics"]
+        .as_array()
+        .unwrap();
+    let analytics: Vec<&str> = analytics
+        .iter()
+        .map(|of| of["uid"].as_str().unwrap())
+        .collect();
+    assert_eq!(analytics, [&*base.id, &*inner.id]);
+    let computed = &heard["unmapped"]["haechi"]["correlation"];
+    assert_eq!(*computed, json!({"type": "value_avg", "value": 1.5}));
+    let silent = document(false, 1e300);
+    assert!(silent["finding_info"].get("related_events").is_none());
+    assert_eq!(
+        silent["unmapped"]["haechi"]["correlation"]["value"],
+        json!(1e300)
+    );
 }
 
 #[test]

@@ -90,11 +90,20 @@ impl Rulebook {
                 Err(CompileError::Aggregations(broken)) => {
                     let is_sound = |id: &Arc<str>| broken.iter().all(|error| error.rule != *id);
                     let before = rules.correlations.len() + rules.rollups.len();
-                    rules.correlations.retain(|rule| is_sound(&rule.header.id));
+                    let broken_id = |id: &str| broken.iter().any(|error| *error.rule == *id);
+                    let dependent = rules.remove_correlations(broken_id);
                     rules.rollups.retain(|rule| is_sound(&rule.header.id));
                     if rules.correlations.len() + rules.rollups.len() == before {
                         return Err(CompileError::Aggregations(broken));
                     }
+                    self.loaded.diagnostics.extend(dependent.iter().map(|rule| {
+                        unusable(
+                            &UNUSABLE_AGGREGATION,
+                            (Arc::clone(&rule.header.file), rule.header.span),
+                            "a correlation that it refers to cannot run".to_owned(),
+                            None,
+                        )
+                    }));
                     let broken = broken.into_iter();
                     self.loaded.diagnostics.extend(broken.map(|error| {
                         unusable(

@@ -260,6 +260,22 @@ impl Emitter {
                 raw: None,
             })
             .collect();
+        let parts: Vec<alert::Part<'_>> = found
+            .parts
+            .iter()
+            .filter_map(|part| {
+                let rule = program.rules.correlations.get(part.rule)?;
+                let events = part.events.iter();
+                let events = events.map(|event| {
+                    coordinates(&event.source.topic, event.source.partition, event.offset)
+                });
+                Some(alert::Part {
+                    rule: &rule.header,
+                    uid: alert::finding_uid(&rule.header.id, &part.group, events),
+                    alerts: rule.alerts,
+                })
+            })
+            .collect();
         let finding = alert::Finding {
             rule: &rule.header,
             kind: alert::Kind::Correlation,
@@ -269,6 +285,11 @@ impl Emitter {
             last_ns: found.last_ns,
             group: &found.group,
             count: found.count,
+            correlation: Some(alert::Computed {
+                r#type: rule.kind.as_str(),
+                number: found.number,
+                parts: &parts,
+            }),
             evidence: &evidence,
             row: None,
         };

@@ -60,13 +60,16 @@ codes! {
     AGGREGATION "HC032" Error "aggregations in conditions (`| count() …`) are no longer part of Sigma; write a correlation rule"
 
     // Correlations and filters.
-    UNSUPPORTED_CORRELATION "HC040" Error "a type of correlation that is not supported yet, or does not exist"
+    UNKNOWN_CORRELATION "HC040" Error "a type of correlation that does not exist"
     BAD_TIMESPAN "HC041" Error "a timespan is a whole number and one of s, m, h, d, w, M, y, such as 15m"
-    BAD_THRESHOLD "HC042" Error "a correlation's condition is a mapping of gt, gte, lt, lte, eq, neq to numbers"
+    BAD_THRESHOLD "HC042" Error "a correlation's condition is a mapping of gt, gte, lt, lte, eq, neq to numbers, with the field that the number is about"
     UNKNOWN_RULE "HC043" Error "no rule that loaded has this id or name"
     AMBIGUOUS_RULE "HC044" Error "several rules have this name; refer to one by its id"
     WRONG_REFERENCE "HC045" Error "the rule referred to is of a kind that cannot be used here"
     BAD_ALIAS "HC046" Error "an alias for a rule that the correlation does not count"
+    CIRCLE "HC047" Error "correlations that refer to each other in a circle"
+    UNDECIDABLE "HC048" Error "a correlation's condition that no window of events can satisfy, or that holds when nothing happens"
+    MISSING_GROUP "HC049" Error "a correlation groups by, or looks at, a field that the findings of another correlation do not have"
 
     // Rollups.
     BAD_FIELD_TYPE "HC050" Error "a field's type is one of string, bigint, double, boolean"
@@ -94,7 +97,7 @@ codes! {
     AMBIGUOUS_SCALAR "HC112" Warning "a value that YAML readers take differently; put it in quotes"
     HOST_BITS "HC113" Warning "the address has bits set beyond the network's prefix; they are ignored"
     UNUSED_FILTER "HC114" Warning "the filter applies to no rule, or not to one that it names"
-    UNUSED_ALIAS "HC115" Warning "the correlation does not group by this alias"
+    UNUSED_ALIAS "HC115" Warning "the correlation neither groups by this alias nor looks at it"
     TWIN "HC116" Warning "two rules have the same logsource and condition, and so always match together"
 
     // Lints: what `check` looks for beyond reading the rules.

@@ -58,7 +58,7 @@ mod walk;
 mod yaml;
 
 pub use codes::{CODES, Code};
-pub use correlation::{Correlation, CorrelationKind};
+pub use correlation::{Combination, Correlation, CorrelationCondition, CorrelationKind, Referent};
 pub use detection::{CompareOp, DetectionRule, Expr, FieldTest, Position, Test, Text, TimePart};
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use lint::{Provided, Surroundings, inspect, lint};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::codes::{self, Code};
-use crate::correlation::{self, Correlation, Reference};
+use crate::correlation::{self, Correlation, Lookup, Reference, Referent};
 use crate::detection::DetectionRule;
 use crate::diagnostic::Diagnostic;
 use crate::document::{Body, Draft};
@@ -48,15 +48,14 @@ pub(crate) fn link(
     };
     linker.apply_filters(filters, &mut detections);
     let (mut detections, renamed) = linker.finish(detections, pipelines);
-    let correlations = correlations
-        .into_iter()
-        .filter_map(|draft| linker.correlation(draft));
-    let mut correlations: Vec<Correlation> = correlations.collect();
+    let directory = linker.directory;
+    let look_up = |text: &str| directory.counted(text);
+    let mut correlations = correlation::resolve(correlations, &look_up, diagnostics);
     for correlation in &mut correlations {
-        renamed.correlation(correlation, linker.diagnostics);
+        renamed.correlation(correlation, diagnostics);
     }
+    silence_parts(&mut correlations, &mut detections);
     rules.correlations = correlations.into_iter().map(Arc::new).collect();
-    silence_parts(&rules.correlations, &mut detections);
     rules.detections = detections.into_iter().map(Arc::new).collect();
     rules
 }
@@ -88,22 +87,24 @@ fn without_duplicates(drafts: Vec<Placed>, diagnostics: &mut Vec<Diagnostic>) ->
     kept
 }
 
-/// A detection feeds correlations instead of alerting, where one counts it and none of those says `generate: true`.
-fn silence_parts(correlations: &[Arc<Correlation>], detections: &mut [DetectionRule]) {
-    let counted = |wanted: bool| {
-        correlations
-            .iter()
-            .filter(move |c| c.generate == wanted)
-            .flat_map(|c| c.rules.iter().copied())
+/// A rule feeds correlations instead of alerting, where one looks at it and none of those says `generate: true`.
+fn silence_parts(correlations: &mut [Correlation], detections: &mut [DetectionRule]) {
+    let looked_at = |wanted: bool| {
+        let of = correlations.iter().filter(|c| c.generate == wanted);
+        of.flat_map(|c| c.rules.iter().copied())
+            .collect::<Vec<Referent>>()
     };
     // Those that a correlation silences first, then those that another one gives their voice back.
-    for (index, alerts) in counted(false)
-        .map(|i| (i, false))
-        .chain(counted(true).map(|i| (i, true)))
-    {
-        if let Some(rule) = detections.get_mut(index) {
-            rule.alerts = alerts;
-        }
+    let (silenced, heard) = (looked_at(false), looked_at(true));
+    let silenced = silenced.into_iter().map(|rule| (rule, false));
+    for (rule, alerts) in silenced.chain(heard.into_iter().map(|rule| (rule, true))) {
+        let place = match rule {
+            Referent::Detection(index) => detections.get_mut(index).map(|rule| &mut rule.alerts),
+            Referent::Correlation(index) => {
+                correlations.get_mut(index).map(|rule| &mut rule.alerts)
+            }
+        };
+        place.into_iter().for_each(|place| *place = alerts);
     }
 }
 
@@ -112,7 +113,8 @@ fn silence_parts(correlations: &[Arc<Correlation>], detections: &mut [DetectionR
 enum Target {
     /// Its index among the detections.
     Detection(usize),
-    Correlation,
+    /// Its index among the correlations, those that do not link included.
+    Correlation(usize),
     Filter,
     Rollup,
     Broken,
@@ -130,7 +132,7 @@ impl Directory {
             ids: HashMap::new(),
             names: HashMap::new(),
         };
-        let mut detections = 0..;
+        let (mut detections, mut correlations) = (0.., 0..);
         for Placed {
             file,
             draft: Draft { identity, body },
@@ -138,7 +140,9 @@ impl Directory {
         {
             let target = match body {
                 Body::Detection(_) => Target::Detection(detections.next().unwrap_or_default()),
-                Body::Correlation(_) => Target::Correlation,
+                Body::Correlation(_) => {
+                    Target::Correlation(correlations.next().unwrap_or_default())
+                }
                 Body::Filter(_) => Target::Filter,
                 Body::Rollup(_) => Target::Rollup,
                 Body::Broken => Target::Broken,
@@ -179,6 +183,51 @@ impl Directory {
             None => self.names.get(text).map_or(&[], Vec::as_slice),
         }
     }
+
+    /// What a correlation's reference leads to.
+    fn counted(&self, text: &str) -> Lookup {
+        match self.look_up(text) {
+            [Target::Detection(index)] => Lookup::Detection(*index),
+            [Target::Correlation(index)] => Lookup::Correlation(*index),
+            other => {
+                let (code, message) = nowhere(text, other, "");
+                Lookup::Nowhere(code, message)
+            }
+        }
+    }
+}
+
+/// Why a reference leads to no detection; `correlations` says why one to a correlation does not do.
+fn nowhere(text: &str, targets: &[Target], correlations: &str) -> (&'static Code, String) {
+    match targets {
+        [] => (
+            &codes::UNKNOWN_RULE,
+            format!("no rule has the id or name `{text}`"),
+        ),
+        [Target::Broken] => (
+            &codes::UNKNOWN_RULE,
+            format!("the rule `{text}` does not load; see what is wrong with it"),
+        ),
+        [Target::Correlation(_)] => (
+            &codes::WRONG_REFERENCE,
+            format!("`{text}` is a correlation; {correlations}"),
+        ),
+        [Target::Filter] => (
+            &codes::WRONG_REFERENCE,
+            format!("`{text}` is a filter, not a detection"),
+        ),
+        [Target::Rollup] => (
+            &codes::WRONG_REFERENCE,
+            format!("`{text}` is a rollup, not a detection"),
+        ),
+        several => {
+            let count = several.len();
+            (
+                &codes::AMBIGUOUS_RULE,
+                format!("{count} rules have the name `{text}`; refer to one by its id"),
+            )
+        }
+    }
 }
 
 struct Linker<'d> {
@@ -202,52 +251,19 @@ impl Linker<'_> {
         ));
     }
 
-    /// The detections that a rule of `file` refers to, by reference. Complains about every one that leads to none; `correlations` says
-    /// why one to a correlation does not do.
-    fn detections(
-        &mut self,
-        references: &[Reference],
-        file: &Arc<Path>,
-        correlations: &str,
-    ) -> Vec<Option<usize>> {
+    /// The detections that a filter of `file` refers to, by reference. Complains about every one that leads to none.
+    fn detections(&mut self, references: &[Reference], file: &Arc<Path>) -> Vec<Option<usize>> {
         let mut found = Vec::with_capacity(references.len());
         for reference in references {
-            let text = &reference.text;
-            let (code, message) = match self.directory.look_up(text) {
-                [Target::Detection(index)] => {
-                    found.push(Some(*index));
-                    continue;
+            found.push(match self.directory.look_up(&reference.text) {
+                [Target::Detection(index)] => Some(*index),
+                other => {
+                    let (code, message) =
+                        nowhere(&reference.text, other, "filters are for detections");
+                    self.add(code, file, reference, message);
+                    None
                 }
-                [] => (
-                    &codes::UNKNOWN_RULE,
-                    format!("no rule has the id or name `{text}`"),
-                ),
-                [Target::Broken] => (
-                    &codes::UNKNOWN_RULE,
-                    format!("the rule `{text}` does not load; see what is wrong with it"),
-                ),
-                [Target::Correlation] => (
-                    &codes::WRONG_REFERENCE,
-                    format!("`{text}` is a correlation; {correlations}"),
-                ),
-                [Target::Filter] => (
-                    &codes::WRONG_REFERENCE,
-                    format!("`{text}` is a filter, not a detection"),
-                ),
-                [Target::Rollup] => (
-                    &codes::WRONG_REFERENCE,
-                    format!("`{text}` is a rollup, not a detection"),
-                ),
-                several => {
-                    let count = several.len();
-                    (
-                        &codes::AMBIGUOUS_RULE,
-                        format!("{count} rules have the name `{text}`; refer to one by its id"),
-                    )
-                }
-            };
-            self.add(code, file, reference, message);
-            found.push(None);
+            });
         }
         found
     }
@@ -325,7 +341,7 @@ impl Linker<'_> {
             }
             return chosen;
         };
-        let found = self.detections(references, file, "filters are for detections");
+        let found = self.detections(references, file);
         let mut chosen = Vec::with_capacity(found.len());
         for (reference, index) in references.iter().zip(found) {
             let Some(index) = index else { continue };
@@ -340,55 +356,5 @@ impl Linker<'_> {
             }
         }
         chosen
-    }
-
-    /// A correlation with its references looked up; none when one of them leads nowhere.
-    fn correlation(&mut self, draft: correlation::Draft) -> Option<Correlation> {
-        let file = Arc::clone(&draft.header.file);
-        let found = self.detections(
-            &draft.rules,
-            &file,
-            "correlations of correlations are not supported yet",
-        );
-        let found = found.into_iter().collect::<Option<Vec<usize>>>()?;
-        let mut rules: Vec<usize> = Vec::with_capacity(found.len());
-        for index in found {
-            // The same rule may be named by its id and by its name.
-            if !rules.contains(&index) {
-                rules.push(index);
-            }
-        }
-        let mut aliases: BTreeMap<String, BTreeMap<usize, String>> = BTreeMap::new();
-        let mut sound = true;
-        for (group, fields) in draft.aliases {
-            for (reference, field) in fields {
-                match self.directory.look_up(&reference.text) {
-                    [Target::Detection(index)] if rules.contains(index) => {
-                        aliases
-                            .entry(group.clone())
-                            .or_default()
-                            .insert(*index, field);
-                    }
-                    _ => {
-                        let message = format!(
-                            "the correlation does not count the rule `{}`",
-                            reference.text
-                        );
-                        self.add(&codes::BAD_ALIAS, &file, &reference, message);
-                        sound = false;
-                    }
-                }
-            }
-        }
-        sound.then_some(Correlation {
-            header: draft.header,
-            kind: draft.kind,
-            rules,
-            group_by: draft.group_by,
-            timespan_ns: draft.timespan_ns,
-            condition: draft.condition,
-            aliases,
-            generate: draft.generate,
-        })
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::correlation::Correlation;
+use crate::correlation::{Correlation, Referent};
 use crate::detection::DetectionRule;
 use crate::diagnostic::Span;
 use crate::rollup::Rollup;
@@ -18,6 +18,62 @@ pub struct RuleSet {
     pub correlations: Vec<Arc<Correlation>>,
     /// Rollups.
     pub rollups: Vec<Arc<Rollup>>,
+}
+
+impl RuleSet {
+    /// Takes out the correlations that `broken` names and those that refer to them, directly or not. Answers the latter. The
+    /// rules that they silenced stay silent.
+    pub fn remove_correlations(&mut self, broken: impl Fn(&str) -> bool) -> Vec<Arc<Correlation>> {
+        let of = |rule: &Arc<Correlation>| broken(&rule.header.id);
+        let mut gone: Vec<bool> = self.correlations.iter().map(of).collect();
+        let mut dependent = Vec::new();
+        loop {
+            let more = self.correlations.iter().enumerate().filter(|(index, rule)| {
+                let stays = gone.get(*index) == Some(&false);
+                let broken = |referent: &Referent| {
+                    matches!(referent, Referent::Correlation(inner) if gone.get(*inner) != Some(&false))
+                };
+                stays && rule.rules.iter().any(broken)
+            });
+            let more: Vec<usize> = more.map(|(index, _)| index).collect();
+            if more.is_empty() {
+                break;
+            }
+            for index in more {
+                gone.get_mut(index)
+                    .into_iter()
+                    .for_each(|gone| *gone = true);
+                dependent.extend(self.correlations.get(index).cloned());
+            }
+        }
+        let mut next = 0..;
+        let number = |gone: &bool| (!gone).then(|| next.next()).flatten();
+        let numbers: Vec<Option<usize>> = gone.iter().map(number).collect();
+        let kept = self
+            .correlations
+            .iter()
+            .zip(&gone)
+            .filter(|(_, gone)| !**gone);
+        let renumbered = kept.map(|(rule, _)| {
+            let mut rule = Arc::clone(rule);
+            let chained = rule
+                .rules
+                .iter()
+                .any(|r| matches!(r, Referent::Correlation(_)));
+            if chained {
+                for referent in &mut Arc::make_mut(&mut rule).rules {
+                    if let Referent::Correlation(inner) = referent
+                        && let Some(Some(number)) = numbers.get(*inner)
+                    {
+                        *inner = *number;
+                    }
+                }
+            }
+            rule
+        });
+        self.correlations = renumbered.collect();
+        dependent
+    }
 }
 
 /// What a rule says about itself.

@@ -5,7 +5,7 @@
 //! | part | bytes |
 //! | --- | --- |
 //! | magic | `HXCH` |
-//! | version | u16, now 1 |
+//! | version | u16: 2 where a section has numbers or tuples, else 1 |
 //! | reserved | u16, 0 |
 //! | checksum | the first 8 bytes of the BLAKE3 digest of all that follows |
 //! | topics | count, then text each: the topic names that the rest refers to by index |
@@ -24,8 +24,11 @@ use rustc_hash::FxHashMap;
 use crate::source::{Progress, SourceId, SourceProgress, SourceState};
 
 const MAGIC: [u8; 4] = *b"HXCH";
-/// The version of the exchange record that this release writes, and the only one that it reads.
-const VERSION: u16 = 1;
+/// The latest version of the exchange record. The earlier one, which lacks the sections of numbers and of tuples, is read too, and written
+/// where it is enough, so that workers of the release before go on while others are upgraded.
+const VERSION: u16 = 2;
+/// The version before.
+const FIRST_VERSION: u16 = 1;
 const HEADER: usize = 16;
 /// No topic has more partitions than this: a larger number is damage.
 const MAX_PARTITIONS: i32 = 1_000_000;
@@ -41,7 +44,7 @@ pub enum FrameError {
     Corrupt(String),
     /// Another release wrote it in a layout that this one does not read.
     #[error(
-        "exchange record of version {found}, but this release reads version {VERSION}: finish the upgrade of all workers"
+        "exchange record of version {found}, but this release reads versions up to {VERSION}: finish the upgrade of all workers"
     )]
     Version {
         /// The record's version.
@@ -66,6 +69,19 @@ pub(crate) enum SectionKind {
     Events,
     /// Grouped aggregate states of the section's one rule.
     Rollup,
+    /// Events with a number each. Since version 2.
+    Numbers,
+    /// Events with a tuple of texts each. Since version 2.
+    Tuples,
+}
+
+impl SectionKind {
+    fn since(self) -> u16 {
+        match self {
+            Self::Events | Self::Rollup => FIRST_VERSION,
+            Self::Numbers | Self::Tuples => VERSION,
+        }
+    }
 }
 
 /// Data in a record.
@@ -116,6 +132,8 @@ impl Frame {
             rest.push(match section.kind {
                 SectionKind::Events => 1,
                 SectionKind::Rollup => 2,
+                SectionKind::Numbers => 3,
+                SectionKind::Tuples => 4,
             });
             put_count(&mut rest, section.rules.len());
             section.rules.iter().for_each(|rule| rest.extend(rule));
@@ -124,7 +142,8 @@ impl Frame {
         }
         let mut record = Vec::with_capacity(HEADER + rest.len() + 64);
         record.extend(MAGIC);
-        record.extend(VERSION.to_le_bytes());
+        let needed = self.sections.iter().map(|section| section.kind.since());
+        record.extend(needed.max().unwrap_or(FIRST_VERSION).to_le_bytes());
         record.extend([0; 2 + 8]);
         put_count(&mut record, topics.names.len());
         for topic in &topics.names {
@@ -146,7 +165,7 @@ impl Frame {
             return Err(corrupt("it does not begin as one"));
         }
         let found = u16::from_le_bytes(bytes.array("version")?);
-        if found != VERSION {
+        if !(FIRST_VERSION..=VERSION).contains(&found) {
             return Err(FrameError::Version { found });
         }
         bytes.array::<2>("header")?;
@@ -280,6 +299,8 @@ impl<'a> Bytes<'a> {
         let kind = match self.array("sections")? {
             [1] => SectionKind::Events,
             [2] => SectionKind::Rollup,
+            [3] => SectionKind::Numbers,
+            [4] => SectionKind::Tuples,
             [other] => return Err(corrupt(&format!("section of unknown kind {other}"))),
         };
         let rules = self.list("fingerprints", size_of::<Fingerprint>(), |bytes| {

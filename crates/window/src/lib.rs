@@ -13,7 +13,7 @@
 mod batch;
 mod bounded;
 mod clock;
-mod count;
+mod correlate;
 mod error;
 mod frame;
 mod ipc;

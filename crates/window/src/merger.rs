@@ -5,10 +5,10 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use rustc_hash::FxHashMap;
 
-use crate::count::{Arrival, Counter, GroupEvents, decode_section};
+use crate::correlate::{GroupEvents, Machines, ValueKind, decode_section};
 use crate::error::WindowError;
 use crate::frame::{Fingerprint, Frame, FrameError, Section, SectionKind, corrupt};
-use crate::outcome::{Correlated, Late, LateKind, Outcome, RollupRow};
+use crate::outcome::{Correlated, Outcome, RollupRow};
 use crate::plan::{Member, Plan};
 use crate::rollup::{RollupWindows, decode_section as decode_partials};
 use crate::source::SourceId;
@@ -23,7 +23,7 @@ pub struct Merger {
     partition: u32,
     watermark: Watermark,
     sources: Sources,
-    counters: Vec<Counter>,
+    correlations: Machines,
     rollups: Vec<RollupWindows>,
     unknown_sections: u64,
 }
@@ -32,12 +32,10 @@ impl Merger {
     /// The empty state of an exchange partition.
     #[must_use]
     pub fn new(plan: Arc<Plan>, partition: u32) -> Self {
-        let counters = plan.counts.iter().enumerate();
-        let counters = counters.map(|(index, count)| Counter::new(Arc::clone(count), index));
         let rollups = plan.rollups.iter().enumerate();
         let rollups = rollups.map(|(index, plan)| RollupWindows::new(Arc::clone(plan), index));
         Self {
-            counters: counters.collect(),
+            correlations: Machines::new(&plan.nodes),
             rollups: rollups.collect(),
             partition,
             watermark: Watermark::default(),
@@ -50,25 +48,11 @@ impl Merger {
     /// From now on these rules hold. A rule that means what it meant keeps its state, whatever its place in the plan; what others
     /// had open is dropped. Answers how many kept theirs.
     pub fn adopt(&mut self, plan: &Arc<Plan>) -> usize {
-        let mut counters: FxHashMap<Fingerprint, Counter> = std::mem::take(&mut self.counters)
-            .into_iter()
-            .map(|counter| (counter.fingerprint(), counter))
-            .collect();
         let mut rollups: FxHashMap<Fingerprint, RollupWindows> = std::mem::take(&mut self.rollups)
             .into_iter()
             .map(|windows| (windows.fingerprint(), windows))
             .collect();
-        let mut kept = 0;
-        for (index, count) in plan.counts.iter().enumerate() {
-            self.counters
-                .push(match counters.remove(&count.fingerprint) {
-                    Some(counter) => {
-                        kept += 1;
-                        counter.adopt(Arc::clone(count), index)
-                    }
-                    None => Counter::new(Arc::clone(count), index),
-                });
-        }
+        let mut kept = self.correlations.adopt(&plan.nodes);
         for (index, rollup) in plan.rollups.iter().enumerate() {
             self.rollups
                 .push(match rollups.remove(&rollup.fingerprint) {
@@ -137,9 +121,8 @@ impl Merger {
     /// Approximate bytes of state.
     #[must_use]
     pub fn state_bytes(&self) -> usize {
-        let counters: usize = self.counters.iter().map(Counter::size).sum();
         let rollups: usize = self.rollups.iter().map(RollupWindows::size).sum();
-        counters + rollups + self.watermark.size()
+        self.correlations.size() + rollups + self.watermark.size()
     }
 
     /// How many pieces of data were left alone because their rules are not of this plan: they were written under other rules.
@@ -155,9 +138,14 @@ impl Merger {
         decoded: &mut Vec<Decoded>,
     ) -> Result<(), FrameError> {
         match section.kind {
-            SectionKind::Events => {
+            SectionKind::Events | SectionKind::Numbers | SectionKind::Tuples => {
+                let values = match section.kind {
+                    SectionKind::Numbers => ValueKind::Number,
+                    SectionKind::Tuples => ValueKind::Tuple,
+                    _ => ValueKind::None,
+                };
                 let sources = &mut self.sources;
-                let groups = decode_section(section, |topic, partition| {
+                let groups = decode_section(section, values, |topic, partition| {
                     let topic = topics.get(topic as usize);
                     let topic = topic.ok_or_else(|| corrupt("an event of a topic without name"))?;
                     let topic = Arc::clone(topic);
@@ -165,8 +153,8 @@ impl Merger {
                 })?;
                 for group in groups {
                     match self.plan.member(&group.rule) {
-                        Some(Member::Count(index)) => {
-                            self.check(index, &group)?;
+                        Some(Member::Correlation(index)) => {
+                            self.check(index, values, &group)?;
                             decoded.push(Decoded::Events(index, group));
                         }
                         Some(Member::Rollup(_)) => return Err(corrupt("events of a rollup")),
@@ -184,7 +172,9 @@ impl Merger {
                         let plan = plan.ok_or_else(|| corrupt("partials of no rule"))?;
                         decoded.push(Decoded::Partials(index, decode_partials(plan, section)?));
                     }
-                    Some(Member::Count(_)) => return Err(corrupt("partials of a correlation")),
+                    Some(Member::Correlation(_)) => {
+                        return Err(corrupt("partials of a correlation"));
+                    }
                     None => self.unknown_sections += 1,
                 }
             }
@@ -192,12 +182,19 @@ impl Merger {
         Ok(())
     }
 
-    fn check(&self, index: usize, group: &GroupEvents) -> Result<(), FrameError> {
-        let rule = self.plan.counts.get(index).map(|count| &count.rule);
-        let fits = rule.is_some_and(|rule| {
-            let known = |position: u32| (position as usize) < rule.rules.len();
-            group.values == rule.group_by.len()
-                && group.events.iter().all(|event| known(event.position))
+    fn check(
+        &self,
+        index: usize,
+        values: ValueKind,
+        group: &GroupEvents,
+    ) -> Result<(), FrameError> {
+        let fits = self.plan.nodes.get(index).is_some_and(|node| {
+            group.key_values == node.rule.group_by.len()
+                && values == node.values
+                && group
+                    .events
+                    .iter()
+                    .all(|event| node.takes_events_of(event.position))
         });
         if fits {
             Ok(())
@@ -207,26 +204,10 @@ impl Merger {
     }
 
     fn add_events(&mut self, index: usize, group: &GroupEvents, outcomes: &mut Vec<Outcome>) {
-        let watermark_ns = self.watermark.get();
-        let Some(counter) = self.counters.get_mut(index) else {
-            return;
-        };
-        for event in &group.events {
-            if counter.add(&group.key, *event, watermark_ns) == Arrival::Counted {
-                continue;
-            }
-            if let Some(contribution) = counter.contribution(event, &self.sources) {
-                outcomes.push(Outcome::Late(Late {
-                    time_ns: event.time_ns,
-                    watermark_ns: watermark_ns.unwrap_or(i64::MIN),
-                    what: LateKind::Event {
-                        rule: index,
-                        group: counter.group(&group.key),
-                        event: contribution,
-                    },
-                }));
-            }
-        }
+        let mut late = Vec::new();
+        self.correlations
+            .add(index, group, self.watermark.get(), &self.sources, &mut late);
+        outcomes.extend(late.into_iter().map(Outcome::Late));
     }
 
     fn merge(
@@ -263,9 +244,8 @@ impl Merger {
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), FrameError> {
         let mut found: Vec<Correlated> = Vec::new();
-        for counter in &mut self.counters {
-            counter.advance(watermark_ns, &self.sources, &mut found);
-        }
+        self.correlations
+            .advance(watermark_ns, &self.sources, &mut found);
         found.sort_by(|left, right| {
             (left.time_ns, left.rule, &left.group).cmp(&(right.time_ns, right.rule, &right.group))
         });

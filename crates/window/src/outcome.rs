@@ -1,5 +1,7 @@
 //! What comes out of stage 2.
 
+use std::sync::Arc;
+
 use crate::source::SourceId;
 
 /// Something that stage 2 has decided.
@@ -14,23 +16,29 @@ pub enum Outcome {
 }
 
 /// Events that together satisfied a correlation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Correlated {
     /// Index into `RuleSet::correlations`.
     pub rule: usize,
     /// The group: the rule's `group-by` names with this group's values, in the rule's order. `None` is a JSON null.
     pub group: Vec<(String, Option<String>)>,
-    /// When the condition first held: the time of the event that reached the number or, for conditions that only
-    /// the whole window can decide (`lt`, `lte`, `eq`, `neq` and ranges), the end of the window.
+    /// When the condition first held: the time of the event that completed it or, for conditions that only
+    /// the whole window can decide (all but those that more events can only help), the end of the window.
     pub time_ns: i64,
-    /// Time of the first contributing event: the window is `[first_ns, first_ns + timespan)`.
+    /// Time of the first contributing event: the window is `[first_ns, first_ns + timespan)`. Where findings contributed, the time of
+    /// their first event, which may be earlier than the window.
     pub first_ns: i64,
     /// Time of the last contributing event.
     pub last_ns: i64,
-    /// How many events contributed; the length of `events`.
+    /// How many events contributed; the length of `events`. 0 where the finding is that there were none.
     pub count: u64,
-    /// The contributing events in the order of (time, topic, partition, offset).
+    /// The number that the condition compares: of events, of distinct values, of rules that matched, or the statistic.
+    pub number: f64,
+    /// The contributing events in the order of (time, topic, partition, offset); those of contributing findings are among them. Where
+    /// the finding is that there were none: the last one before.
     pub events: Vec<Contribution>,
+    /// The contributing findings of other correlations, in their order.
+    pub parts: Vec<Arc<Correlated>>,
 }
 
 /// One event's part in a correlation.

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use crate::batch::{self, FieldColumn, First};
 use crate::bounded::bounded;
-use crate::count::{CountPartials, Event, EventsWriter, group_key};
+use crate::correlate::{Event, NodePartials, SectionWriters, ValueColumns, group_key};
 use crate::error::WindowError;
 use crate::frame::{Frame, Section, Topics};
 use crate::plan::Plan;
@@ -37,7 +37,7 @@ pub struct Partials {
     partitions: u32,
     record_limit: usize,
     sources: Sources,
-    counts: Vec<CountPartials>,
+    correlations: Vec<NodePartials>,
     rollups: Vec<RollupPartials>,
 }
 
@@ -45,16 +45,16 @@ impl Partials {
     /// Empty partials for an exchange of this many partitions.
     #[must_use]
     pub fn new(plan: Arc<Plan>, exchange_partitions: u32) -> Self {
-        let counts = plan
-            .counts
+        let correlations = plan
+            .nodes
             .iter()
-            .map(|plan| CountPartials::new(Arc::clone(plan)));
+            .map(|node| NodePartials::new(Arc::clone(node)));
         let rollups = plan
             .rollups
             .iter()
             .map(|plan| RollupPartials::new(Arc::clone(plan)));
         Self {
-            counts: counts.collect(),
+            correlations: correlations.collect(),
             rollups: rollups.collect(),
             partitions: exchange_partitions.max(1),
             record_limit: RECORD_LIMIT,
@@ -126,7 +126,7 @@ impl Partials {
 
     /// Forgets everything added since the last drain: it will be read again.
     pub fn clear(&mut self) {
-        self.counts.iter_mut().for_each(CountPartials::clear);
+        self.correlations.iter_mut().for_each(NodePartials::clear);
         self.rollups.iter_mut().for_each(RollupPartials::clear);
         self.sources = Sources::default();
     }
@@ -134,9 +134,9 @@ impl Partials {
     /// Approximate bytes held, for committing early when there are many.
     #[must_use]
     pub fn size(&self) -> usize {
-        let counts: usize = self.counts.iter().map(CountPartials::size).sum();
+        let correlations: usize = self.correlations.iter().map(NodePartials::size).sum();
         let rollups: usize = self.rollups.iter().map(RollupPartials::size).sum();
-        counts + rollups
+        correlations + rollups
     }
 
     fn add_hits(
@@ -173,14 +173,17 @@ impl Partials {
                 if !columns.key(row, &mut key) {
                     continue;
                 }
+                let Some(value) = columns.value.value(row) else {
+                    continue;
+                };
                 let event = Event {
                     time_ns,
                     offset,
                     source,
                     position,
                 };
-                if let Some(partials) = self.counts.get_mut(correlation) {
-                    partials.add(&key, event);
+                if let Some(partials) = self.correlations.get_mut(correlation) {
+                    partials.add(&key, event, value);
                 }
             }
         }
@@ -188,12 +191,12 @@ impl Partials {
     }
 
     fn sections(&mut self, topics: &mut Topics) -> Result<Vec<Vec<Section>>, WindowError> {
-        let writer = |_| EventsWriter::new(self.record_limit);
-        let mut writers: Vec<EventsWriter> = (0..self.partitions).map(writer).collect();
-        for partials in &mut self.counts {
+        let writer = |_| SectionWriters::new(self.record_limit);
+        let mut writers: Vec<SectionWriters> = (0..self.partitions).map(writer).collect();
+        for partials in &mut self.correlations {
             partials.drain(&self.sources, topics, &mut writers)?;
         }
-        let sections = writers.into_iter().map(EventsWriter::finish);
+        let sections = writers.into_iter().map(SectionWriters::finish);
         let mut sections = sections.collect::<Result<Vec<_>, _>>()?;
         for rollup in &mut self.rollups {
             for (partition, section) in rollup.drain(self.partitions, self.record_limit)? {
@@ -210,13 +213,16 @@ impl Partials {
 #[derive(Default)]
 struct GroupColumns<'a>(FxHashMap<(usize, u32), KeyColumns<'a>>);
 
-/// The columns of one group; a field that the batch does not have is absent from all of its events.
-struct KeyColumns<'a>(Vec<Option<FieldColumn<'a>>>);
+/// The columns of one correlation's events; a field that the batch does not have is absent from all of its events.
+struct KeyColumns<'a> {
+    group: Vec<Option<FieldColumn<'a>>>,
+    value: ValueColumns<'a>,
+}
 
 impl<'a> GroupColumns<'a> {
-    fn of(
+    fn of<'p>(
         &mut self,
-        plan: &Plan,
+        plan: &'p Plan,
         batch: &'a RecordBatch,
         correlation: usize,
         position: u32,
@@ -224,11 +230,22 @@ impl<'a> GroupColumns<'a> {
         match self.0.entry((correlation, position)) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(new) => {
-                let count = plan.counts.get(correlation);
-                let fields = count.and_then(|count| count.fields.get(position as usize));
-                let columns = fields.into_iter().flatten();
+                let node = plan
+                    .nodes
+                    .get(correlation)
+                    .ok_or_else(|| WindowError::Batch {
+                        column: "rule".to_owned(),
+                        reason: format!("there is no correlation {correlation}"),
+                    })?;
+                let of = |fields: &'p [Vec<String>]| {
+                    fields.get(position as usize).map_or(&[][..], Vec::as_slice)
+                };
+                let columns = of(&node.fields).iter();
                 let columns = columns.map(|field| FieldColumn::find(batch, field));
-                Ok(new.insert(KeyColumns(columns.collect::<Result<_, _>>()?)))
+                Ok(new.insert(KeyColumns {
+                    group: columns.collect::<Result<_, _>>()?,
+                    value: ValueColumns::find(node.values, of(&node.value_fields), batch)?,
+                }))
             }
         }
     }
@@ -238,7 +255,7 @@ impl KeyColumns<'_> {
     /// Writes the group of a row to `key`; false when a field is absent, so that the event is in no group.
     fn key(&self, row: usize, key: &mut Vec<u8>) -> bool {
         key.clear();
-        for column in &self.0 {
+        for column in &self.group {
             match column
                 .as_ref()
                 .map_or(First::Absent, |column| column.first(row))

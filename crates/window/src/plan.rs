@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use haechi_rules::RuleSet;
+use haechi_rules::{Referent, RuleSet};
 use rustc_hash::FxHashMap;
 
-use crate::count::CountPlan;
+use crate::correlate::{self, Node};
 use crate::error::CompileError;
 use crate::frame::Fingerprint;
 use crate::rollup::RollupPlan;
@@ -14,8 +14,9 @@ use crate::tables::Tables;
 
 /// The correlations and rollups of a rule set, compiled once and shared by all workers.
 pub struct Plan {
-    pub(crate) counts: Vec<Arc<CountPlan>>,
-    /// Detection → the correlations that count it, and its position in their `rules`.
+    /// The correlations that alert, each after those that it refers to.
+    pub(crate) nodes: Vec<Arc<Node>>,
+    /// Detection → the nodes that look at it, and its position in their `rules`.
     pub(crate) counted: FxHashMap<u32, Vec<(usize, u32)>>,
     pub(crate) rollups: Vec<Arc<RollupPlan>>,
     by_fingerprint: FxHashMap<Fingerprint, Member>,
@@ -25,8 +26,8 @@ pub struct Plan {
 /// A rule of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Member {
-    /// Index into `Plan::counts` and `RuleSet::correlations`.
-    Count(usize),
+    /// Index into `Plan::nodes`.
+    Correlation(usize),
     /// Index into `Plan::rollups` and `RuleSet::rollups`.
     Rollup(usize),
 }
@@ -37,19 +38,9 @@ impl Plan {
     /// # Errors
     /// One for each broken rule. Without those rules the set compiles.
     pub fn compile(rules: &RuleSet, tables: &Tables) -> Result<Self, Vec<CompileError>> {
-        let ids: Vec<&str> = rules
-            .detections
-            .iter()
-            .map(|rule| &*rule.header.id)
-            .collect();
         let (mut warnings, mut errors) = (Vec::new(), Vec::new());
-        let (mut counts, mut rollups) = (Vec::new(), Vec::new());
-        for rule in &rules.correlations {
-            match CountPlan::compile(rule, &ids) {
-                Ok(plan) => counts.push(Arc::new(plan)),
-                Err(error) => errors.push(error),
-            }
-        }
+        let mut rollups = Vec::new();
+        let nodes = correlate::compile(rules, &mut errors);
         for rule in &rules.rollups {
             match RollupPlan::compile(rule, tables, &mut warnings) {
                 Ok(plan) => rollups.push(Arc::new(plan)),
@@ -59,16 +50,16 @@ impl Plan {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let by_fingerprint = counts.iter().enumerate();
+        let by_fingerprint = nodes.iter().enumerate();
         let by_fingerprint =
-            by_fingerprint.map(|(index, plan)| (plan.fingerprint, Member::Count(index)));
+            by_fingerprint.map(|(index, node)| (node.fingerprint, Member::Correlation(index)));
         let mut by_fingerprint: FxHashMap<_, _> = by_fingerprint.collect();
         for (index, plan) in rollups.iter().enumerate() {
             by_fingerprint.insert(plan.fingerprint, Member::Rollup(index));
         }
-        let counted = counted(&counts);
+        let counted = counted(&nodes);
         Ok(Self {
-            counts,
+            nodes,
             counted,
             rollups,
             by_fingerprint,
@@ -82,11 +73,14 @@ impl Plan {
         &self.warnings
     }
 
-    /// The distinct fields that correlations group by and rollups read, sorted: what decoding has to bring.
+    /// The distinct fields that correlations group by or look at and rollups read, sorted: what decoding has to bring.
     #[must_use]
     pub fn fields(&self) -> Vec<String> {
-        let counted = self.counts.iter();
-        let counted = counted.flat_map(|count| count.fields.iter().flatten());
+        let counted = self.nodes.iter().flat_map(|node| {
+            let fields = (0..).zip(node.fields.iter().zip(&node.value_fields));
+            let events = fields.filter(|(position, _)| node.takes_events_of(*position));
+            events.flat_map(|(_, (fields, values))| fields.iter().chain(values))
+        });
         let rolled_up = self.rollups.iter().flat_map(|rollup| rollup.fields());
         let distinct: BTreeSet<&String> = counted.chain(rolled_up).collect();
         distinct.into_iter().cloned().collect()
@@ -95,13 +89,13 @@ impl Plan {
     /// Whether there is neither a correlation nor a rollup.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.counts.is_empty() && self.rollups.is_empty()
+        self.nodes.is_empty() && self.rollups.is_empty()
     }
 
     /// The longest window of any rule in nanoseconds; 0 without rules. The exchange must keep its records for longer than this.
     #[must_use]
     pub fn longest_span_ns(&self) -> i64 {
-        let spans = self.counts.iter().map(|count| count.rule.timespan_ns);
+        let spans = self.nodes.iter().map(|node| node.reach_ns());
         let widths = self.rollups.iter().map(|rollup| rollup.span_ns());
         spans.chain(widths).max().unwrap_or(0)
     }
@@ -110,8 +104,8 @@ impl Plan {
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = blake3::Hasher::new();
-        for count in &self.counts {
-            hasher.update(&count.fingerprint);
+        for node in &self.nodes {
+            hasher.update(&node.fingerprint);
         }
         for rollup in &self.rollups {
             hasher.update(&rollup.fingerprint);
@@ -129,12 +123,14 @@ impl Plan {
     }
 }
 
-/// Which correlations count each detection, and its position in their `rules`.
-fn counted(counts: &[Arc<CountPlan>]) -> FxHashMap<u32, Vec<(usize, u32)>> {
+/// Which nodes look at each detection, and its position in their `rules`.
+fn counted(nodes: &[Arc<Node>]) -> FxHashMap<u32, Vec<(usize, u32)>> {
     let mut counted: FxHashMap<u32, Vec<(usize, u32)>> = FxHashMap::default();
-    for (index, count) in counts.iter().enumerate() {
-        for (&detection, position) in count.rule.rules.iter().zip(0..) {
-            if let Ok(detection) = u32::try_from(detection) {
+    for (index, node) in nodes.iter().enumerate() {
+        for (referent, position) in node.rule.rules.iter().zip(0..) {
+            if let Referent::Detection(detection) = referent
+                && let Ok(detection) = u32::try_from(*detection)
+            {
                 counted
                     .entry(detection)
                     .or_default()

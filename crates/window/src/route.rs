@@ -63,7 +63,12 @@ impl GroupHasher {
     }
 }
 
-impl KeyValue<'_> {
+impl<'a> KeyValue<'a> {
+    /// Text, or no value.
+    pub(crate) fn of_text(text: Option<&'a str>) -> Self {
+        text.map_or(Self::Null, Self::Text)
+    }
+
     fn feed(self, hasher: &mut blake3::Hasher) {
         match self {
             Self::Null => {

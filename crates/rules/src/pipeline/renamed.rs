@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::codes;
-use crate::correlation::Correlation;
+use crate::correlation::{Correlation, Referent};
 use crate::diagnostic::Diagnostic;
 use crate::outline::Draft;
 use crate::pipeline::Pipelines;
@@ -55,7 +55,7 @@ impl<'p> Renamed<'p> {
         }
     }
 
-    /// Gives the fields that a correlation groups by their names behind the pipelines: as aliases, so that groups are still
+    /// Gives the fields that a correlation groups by or looks at their names behind the pipelines: as aliases, so that groups are still
     /// called as the correlation calls them.
     pub(crate) fn correlation(
         &self,
@@ -66,25 +66,26 @@ impl<'p> Renamed<'p> {
             return;
         }
         let mut aliases: BTreeMap<String, BTreeMap<usize, String>> = BTreeMap::new();
-        for group in &correlation.group_by {
-            for &rule in &correlation.rules {
-                let own = correlation
-                    .aliases
-                    .get(group)
-                    .and_then(|fields| fields.get(&rule));
-                let field = own.unwrap_or(group);
+        let names = correlation.group_by.iter().chain(correlation.kind.fields());
+        for name in names {
+            for (position, rule) in correlation.rules.iter().enumerate() {
+                // The findings of another correlation have its groups, which are still called as it calls them.
+                let &Referent::Detection(rule) = rule else {
+                    continue;
+                };
+                let field = correlation.field(name, position);
                 match self.field(rule, field).as_slice() {
                     [only] if only != field => {
-                        let fields = aliases.entry(group.clone()).or_default();
-                        fields.insert(rule, only.clone());
+                        let fields = aliases.entry(name.clone()).or_default();
+                        fields.insert(position, only.clone());
                     }
                     [_] | [] => {}
                     several => diagnostics.push(ambiguous(correlation, field, several)),
                 }
             }
         }
-        for (group, fields) in aliases {
-            correlation.aliases.entry(group).or_default().extend(fields);
+        for (name, fields) in aliases {
+            correlation.aliases.entry(name).or_default().extend(fields);
         }
     }
 }
@@ -92,7 +93,7 @@ impl<'p> Renamed<'p> {
 fn ambiguous(correlation: &Correlation, field: &str, names: &[String]) -> Diagnostic {
     let header = &correlation.header;
     let message = format!(
-        "the pipelines give `{field}` several names ({}), and a correlation can only group by one",
+        "the pipelines give `{field}` several names ({}), and a correlation can only look at one",
         names.join(", ")
     );
     let help =

@@ -140,7 +140,10 @@ fn references_reach_across_files() {
     ]);
     let loaded = load(&[folder.path().to_owned()]);
     assert!(codes(&loaded).is_empty());
-    assert_eq!(loaded.rules.correlations[0].rules, [0]);
+    assert_eq!(
+        loaded.rules.correlations[0].rules,
+        [haechi_rules::Referent::Detection(0)]
+    );
     assert_eq!(
         loaded.rules.detections[0].condition.to_string(),
         "A: 'z' and not F: 'f'"

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use haechi_rules::{
-    CompareOp, CorrelationKind, FieldType, Level, Loaded, Severity, lint, load_str,
+    Combination, CompareOp, CorrelationCondition, CorrelationKind, FieldType, Level, Loaded,
+    Referent, Severity, lint, load_str,
 };
 
 fn sound(text: &str) -> Loaded {
@@ -82,11 +83,13 @@ fn rules_are_found_by_id_and_by_name_wherever_they_stand() {
     .concat();
     let loaded = sound(&text);
     let correlation = &loaded.rules.correlations[0];
-    assert_eq!(correlation.rules, [1, 0]);
+    let rules = [Referent::Detection(1), Referent::Detection(0)];
+    assert_eq!(correlation.rules, rules);
     assert_eq!(correlation.kind, CorrelationKind::EventCount);
     assert_eq!(correlation.group_by, ["User"]);
     assert_eq!(correlation.timespan_ns, 600_000_000_000);
-    assert_eq!(correlation.condition, [(CompareOp::Gte, 3.0)]);
+    let three = CorrelationCondition::Number(vec![(CompareOp::Gte, 3.0)]);
+    assert_eq!(correlation.condition, three);
     assert!(!correlation.generate && correlation.aliases.is_empty());
 }
 
@@ -101,7 +104,7 @@ fn ranges_and_aliases_are_resolved() {
     let correlation = &loaded.rules.correlations[0];
     assert_eq!(
         correlation.condition,
-        [(CompareOp::Gt, 2.5), (CompareOp::Lte, 10.0)]
+        CorrelationCondition::Number(vec![(CompareOp::Gt, 2.5), (CompareOp::Lte, 10.0)])
     );
     let user = &correlation.aliases["user"];
     assert_eq!(
@@ -130,6 +133,172 @@ fn a_counted_rule_alerts_only_where_a_correlation_says_so() {
         .map(|rule| rule.alerts)
         .collect();
     assert_eq!(alerts, [false, true, true, true]);
+}
+
+#[test]
+fn correlations_of_correlations_are_resolved_and_silenced() {
+    let text = [
+        correlation(
+            "outer",
+            "rules: [inner, a], group-by: [u], aliases: {u: {inner: User}}",
+        ),
+        correlation("broken", "rules: [nobody]"),
+        correlation("inner", "rules: [a, b], group-by: [User, Host]"),
+        correlation("heard", "rules: [outer], generate: true"),
+        detection("a", ""),
+        detection("b", ""),
+    ]
+    .concat();
+    let mut rules = load_str(Path::new("r.yml"), &text).rules;
+    let found = |rules: &haechi_rules::RuleSet| {
+        let all = rules.correlations.iter();
+        let all = all.map(|rule| (rule.header.id.to_string(), rule.rules.clone(), rule.alerts));
+        all.collect::<Vec<_>>()
+    };
+    let (detection, inner) = (Referent::Detection, Referent::Correlation);
+    let row = |id: &str, rules: &[Referent], alerts| (id.to_owned(), rules.to_vec(), alerts);
+    let all = [
+        row("outer", &[inner(1), detection(0)], true),
+        row("inner", &[detection(0), detection(1)], false),
+        row("heard", &[inner(0)], true),
+    ];
+    assert_eq!(found(&rules), all);
+    assert_eq!(rules.correlations[0].field("u", 0), "User");
+    assert_eq!(rules.correlations[0].field("u", 1), "u");
+    let mut without_outer = rules.clone();
+    assert_eq!(
+        without_outer.remove_correlations(|id| id == "outer").len(),
+        1
+    );
+    assert_eq!(
+        found(&without_outer),
+        [row("inner", &[detection(0), detection(1)], false)]
+    );
+    assert_eq!(rules.remove_correlations(|id| id == "inner").len(), 2);
+    assert_eq!(found(&rules), []);
+}
+
+#[test]
+fn the_types_and_their_conditions() {
+    let kind = |keys: &str| {
+        let text = format!(
+            "title: c\nid: c\ncorrelation: {{rules: [a, b], timespan: 10m, {keys}}}\n---\n{}{}",
+            detection("a", ""),
+            detection("b", "")
+        );
+        let rule = sound(&text).rules.correlations[0].clone();
+        (rule.kind.clone(), rule.condition.clone())
+    };
+    let number = |op, of: f64| CorrelationCondition::Number(vec![(op, of)]);
+    let all = CorrelationCondition::Rules(Combination::And(vec![
+        Combination::Rule(0),
+        Combination::Rule(1),
+    ]));
+    let not = CorrelationCondition::Rules(Combination::And(vec![
+        Combination::Rule(0),
+        Combination::Not(Box::new(Combination::Rule(1))),
+    ]));
+    use CompareOp::{Gte, Lt};
+    use CorrelationKind::{
+        Temporal, TemporalOrdered, ValueAvg, ValueCount, ValueMedian, ValuePercentile, ValueSum,
+    };
+    let bytes = || "bytes".to_owned();
+    let percentile = ValuePercentile {
+        field: bytes(),
+        percentile: 99.5,
+    };
+    for (keys, expected) in [
+        (
+            "type: value_count, condition: {field: u, gte: 2.5}",
+            (ValueCount(vec!["u".into()]), number(Gte, 2.5)),
+        ),
+        (
+            "type: value_count, condition: {field: [u, v], gte: 3}",
+            (ValueCount(vec!["u".into(), "v".into()]), number(Gte, 3.0)),
+        ),
+        (
+            "type: value_sum, condition: {field: bytes, gte: 3}",
+            (ValueSum(bytes()), number(Gte, 3.0)),
+        ),
+        (
+            "type: value_avg, condition: {field: bytes, lt: -1}",
+            (ValueAvg(bytes()), number(Lt, -1.0)),
+        ),
+        (
+            "type: value_median, condition: {field: bytes, gte: 3}",
+            (ValueMedian(bytes()), number(Gte, 3.0)),
+        ),
+        (
+            "type: value_percentile, condition: {field: bytes, percentile: 99.5, gte: 3}",
+            (percentile, number(Gte, 3.0)),
+        ),
+        ("type: temporal", (Temporal, all.clone())),
+        (
+            "type: temporal, condition: {gte: 2}",
+            (Temporal, number(Gte, 2.0)),
+        ),
+        ("type: temporal_ordered", (TemporalOrdered, all.clone())),
+        (
+            "type: temporal_ordered, condition: {gte: 2}",
+            (TemporalOrdered, all),
+        ),
+        (
+            "type: temporal, condition: a and not name-b",
+            (Temporal, not.clone()),
+        ),
+        (
+            "type: temporal_extended, condition: name-a and not b",
+            (Temporal, not.clone()),
+        ),
+        (
+            "type: temporal_ordered_extended, condition: a and not b",
+            (TemporalOrdered, not),
+        ),
+    ] {
+        assert_eq!(kind(keys), expected, "{keys}");
+    }
+}
+
+#[test]
+fn the_condition_names_the_rules_where_nothing_else_does() {
+    let text = format!(
+        "title: c\nid: c\ncorrelation: {{type: temporal_ordered, timespan: 10m, condition: b and (a or name-b)}}\n---\n{}{}",
+        detection("a", ""),
+        detection("b", "")
+    );
+    let rules = sound(&text).rules;
+    let correlation = &rules.correlations[0];
+    assert_eq!(
+        correlation.rules,
+        [Referent::Detection(1), Referent::Detection(0)]
+    );
+    let either = Combination::Or(vec![Combination::Rule(1), Combination::Rule(0)]);
+    let condition = Combination::And(vec![Combination::Rule(0), either]);
+    assert_eq!(
+        correlation.condition,
+        CorrelationCondition::Rules(condition)
+    );
+}
+
+#[test]
+fn chains_have_a_limit() {
+    // Each looks at the one below twice over, by way of two that look at it.
+    let mut text = detection("a", "") + &correlation("c0", "rules: [a]");
+    for n in 1..8 {
+        let below = n - 1;
+        text += &correlation(&format!("x{n}"), &format!("rules: [c{below}]"));
+        text += &correlation(&format!("y{n}"), &format!("rules: [c{below}]"));
+        text += &correlation(&format!("c{n}"), &format!("rules: [x{n}, y{n}]"));
+    }
+    let loaded = load_str(Path::new("r.yml"), &text);
+    let codes: Vec<&str> = loaded
+        .diagnostics
+        .iter()
+        .map(|found| found.code)
+        .filter(|code| *code < "HC100")
+        .collect();
+    assert!(codes.contains(&"HC005") && codes.len() < 20, "{codes:?}");
+    assert!(loaded.rules.correlations.len() > 10);
 }
 
 #[test]

@@ -7,13 +7,13 @@
 
 /// The exact sum of some doubles: numbers of growing magnitude that do not overlap.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Expansion {
+pub(crate) struct Expansion {
     parts: Vec<f64>,
 }
 
 impl Expansion {
     /// Adds a finite number.
-    pub(super) fn add(&mut self, mut number: f64) {
+    pub(crate) fn add(&mut self, mut number: f64) {
         let mut kept = 0;
         for at in 0..self.parts.len() {
             let Some(&part) = self.parts.get(at) else {
@@ -73,7 +73,7 @@ impl Expansion {
     }
 
     /// The double next to the exact sum.
-    pub(super) fn round(&self) -> f64 {
+    pub(crate) fn round(&self) -> f64 {
         let mut parts = self.parts.iter().rev();
         let mut high = parts.next().copied().unwrap_or(0.0);
         let mut low = 0.0;

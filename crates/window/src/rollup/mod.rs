@@ -43,6 +43,8 @@ mod window;
 mod windows;
 
 pub(crate) use columns::ColumnCache;
+pub(crate) use expansion::Expansion;
+pub(crate) use number::{double as usable_double, usable as usable_number};
 pub(crate) use partials::RollupPartials;
 pub(crate) use plan::RollupPlan;
 pub(crate) use section::decode_section;

@@ -20,12 +20,12 @@ const LARGEST: f64 = 1e290;
 ///
 /// Infinities and NaN are left out because they would swallow a whole window: one event that says `"bytes": "NaN"` must not
 /// hide the rest.
-pub(super) fn usable(number: f64) -> Option<f64> {
+pub(crate) fn usable(number: f64) -> Option<f64> {
     (number.abs() <= LARGEST).then_some(canonical(number))
 }
 
 /// Text as a floating point number: decimal, with or without exponent.
-pub(super) fn double(text: &str) -> Option<f64> {
+pub(crate) fn double(text: &str) -> Option<f64> {
     text.parse().ok().and_then(usable)
 }
 

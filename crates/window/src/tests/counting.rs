@@ -1,7 +1,7 @@
 //! event_count, example by example.
 
 use haechi_rules::CompareOp::{Eq, Gt, Gte, Lt, Lte, Neq};
-use haechi_rules::{CompareOp, Correlation};
+use haechi_rules::{CompareOp, Correlation, Referent};
 
 use super::world::{Event, SECOND, Setup, correlation, number, plan, rule_set, run};
 use crate::{Correlated, LateKind, Outcome, Plan, Tables};
@@ -154,7 +154,7 @@ fn without_group_by_there_is_one_group() {
 #[test]
 fn an_event_that_several_rules_match_is_one_event_of_the_first() {
     let rule = Correlation {
-        rules: vec![1, 0],
+        rules: vec![Referent::Detection(1), Referent::Detection(0)],
         ..correlation(2, &["user"], 10 * SECOND, &[(Gte, 2.0)])
     };
     let event = |second: i64| Event::at(second * SECOND).with("user", "a");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use haechi_rules::{CompareOp, FieldType};
+use haechi_rules::{CompareOp, Correlation, CorrelationKind, FieldType};
 use proptest::prelude::*;
 
 use super::world::{
@@ -98,10 +98,26 @@ fn write_fixture() {
 fn another_version_is_refused_by_its_number() {
     let plan = plan(&rules());
     let mut record = stage1(&plan, &Setup::default(), &events())[0][0].clone();
-    record[4] = 2;
+    record[4] = 3;
     let error = Merger::new(plan, 0).apply(&record).unwrap_err();
-    assert_eq!(error, FrameError::Version { found: 2 });
-    assert!(error.to_string().contains("version 2"));
+    assert_eq!(error, FrameError::Version { found: 3 });
+    assert!(error.to_string().contains("version 3"));
+}
+
+/// The release before reads what it knows, and refuses what it does not by the version.
+#[test]
+fn only_records_with_new_sections_are_of_the_new_version() {
+    let version = |kind: CorrelationKind| {
+        let rule = Correlation {
+            kind,
+            ..correlation(2, &["host"], 10 * SECOND, &[(CompareOp::Gte, 2.0)])
+        };
+        let plan = plan(&rule_set(2, vec![rule], Vec::new()));
+        stage1(&plan, &Setup::default(), &events())[0][0][4]
+    };
+    assert_eq!(version(CorrelationKind::EventCount), 1);
+    assert_eq!(version(CorrelationKind::ValueCount(vec!["user".into()])), 2);
+    assert_eq!(version(CorrelationKind::ValueSum("bytes".into())), 2);
 }
 
 #[test]

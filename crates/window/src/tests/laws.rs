@@ -2,115 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use haechi_rules::{CompareOp, FieldType};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::logs::{interleave, log, setup};
 use super::naive;
 use super::world::{
     Event, SECOND, Setup, correlation, number, plan, rollup, rule_set, run, stage1, stage2,
 };
 use crate::{Merger, Outcome, Partials, Plan};
-
-/// By how much an event may come after a younger one of its partition.
-const DISORDER: i64 = 20;
-
-/// A log of several partitions: in the order of arrival, each partition out of order by at most [`DISORDER`] seconds.
-pub(super) fn log() -> impl Strategy<Value = Vec<Event>> {
-    let event = (
-        0i32..3,
-        0i64..2,
-        0i64..DISORDER,
-        prop::sample::select(vec![Some("a"), Some("b"), Some("c"), None]),
-        prop::sample::select(vec![Some("7"), Some("-3"), Some("12"), Some("x"), None]),
-        prop::sample::select(vec![Some("u"), Some("v"), None]),
-        prop::sample::subsequence(vec![0u32, 1], 0..=2),
-    );
-    prop::collection::vec(event, 1..50).prop_map(|events| {
-        let mut now = [0i64; 3];
-        let events =
-            events
-                .into_iter()
-                .map(|(partition, step, jitter, host, bytes, user, hits)| {
-                    let now = &mut now[partition as usize];
-                    *now += step * 5;
-                    let mut event = Event::at((*now + jitter) * SECOND);
-                    event.partition = partition;
-                    event.hits = hits;
-                    for (field, value) in [("host", host), ("bytes", bytes), ("user", user)] {
-                        if let Some(value) = value {
-                            event = event.with(field, value);
-                        }
-                    }
-                    event
-                });
-        number(events.collect())
-    })
-}
-
-pub(super) fn setup() -> impl Strategy<Value = Setup> {
-    let sizes = || prop::collection::vec(1usize..8, 1..4);
-    let limits = prop::sample::select(vec![1500usize, 900_000]);
-    let parts = (
-        1usize..4,
-        1u32..5,
-        sizes(),
-        sizes(),
-        limits,
-        0usize..4,
-        0usize..4,
-    );
-    parts.prop_map(
-        |(workers, exchange, batches, commits, record_limit, rebalance, abort)| Setup {
-            workers,
-            exchange,
-            lateness: Duration::from_secs(DISORDER as u64),
-            batches,
-            commits,
-            record_limit,
-            rebalance,
-            abort,
-        },
-    )
-}
-
-fn condition() -> impl Strategy<Value = Vec<(CompareOp, f64)>> {
-    use CompareOp::{Eq, Gt, Gte, Lt, Lte, Neq};
-    prop_oneof![
-        4 => (prop::sample::select(vec![Gt, Gte]), 1u8..5).prop_map(|(op, n)| vec![(op, f64::from(n))]),
-        1 => (prop::sample::select(vec![Lt, Lte, Eq, Neq]), 1u8..5).prop_map(|(op, n)| vec![(op, f64::from(n))]),
-        1 => Just(vec![(Gte, 2.0), (Lt, 4.0)]),
-    ]
-}
-
-/// The log's partitions interleaved in another way: another arrival of the same log.
-pub(super) fn interleave(log: &[Event], order: &[usize]) -> Vec<Event> {
-    let mut partitions: BTreeMap<i32, std::collections::VecDeque<Event>> = BTreeMap::new();
-    for event in log {
-        partitions
-            .entry(event.partition)
-            .or_default()
-            .push_back(event.clone());
-    }
-    let mut arrival = Vec::new();
-    let mut order = order.iter().cycle();
-    while arrival.len() < log.len() {
-        let waiting: Vec<i32> = partitions
-            .iter()
-            .filter(|(_, queue)| !queue.is_empty())
-            .map(|(&n, _)| n)
-            .collect();
-        let next = waiting[order.next().copied().unwrap_or(0) % waiting.len()];
-        arrival.extend(
-            partitions
-                .get_mut(&next)
-                .and_then(std::collections::VecDeque::pop_front),
-        );
-    }
-    arrival
-}
 
 const WIDTH: i64 = 30;
 
@@ -199,26 +101,6 @@ fn texts(log: &[Event], start_ns: i64, columns: &BTreeMap<&str, &Value>) -> i64 
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
-
-    /// Within the lateness, findings are those of the definition, whatever the cuts, workers, partitions, rebalances and aborts.
-    #[test]
-    fn event_count_is_what_its_definition_says(
-        log in log(),
-        setup in setup(),
-        condition in condition(),
-        timespan in 1i64..25,
-        grouped in any::<bool>(),
-        order in prop::collection::vec(0usize..3, 1..10),
-    ) {
-        let group_by: &[&str] = if grouped { &["host"] } else { &[] };
-        let rule = correlation(2, group_by, timespan * SECOND, &condition);
-        let plan = plan(&rule_set(2, vec![rule.clone()], Vec::new()));
-        let mut expected: Vec<Outcome> =
-            naive::event_count(&rule, &log).into_iter().map(Outcome::Correlated).collect();
-        expected.sort_by_cached_key(|outcome| format!("{outcome:?}"));
-        prop_assert_eq!(&run(&plan, &setup, &log), &expected);
-        prop_assert_eq!(&run(&plan, &setup, &interleave(&log, &order)), &expected);
-    }
 
     /// Within the lateness, rows are those of the definition, whatever the cuts, workers, partitions, rebalances and aborts.
     #[test]

@@ -7,10 +7,13 @@
     clippy::panic
 )]
 
+mod correlations;
 mod counting;
 mod exchange;
 mod laws;
+mod logs;
 mod naive;
+mod naive_correlation;
 mod queries;
 mod rollups;
 mod world;

@@ -8,7 +8,7 @@ use haechi_rules::FieldType;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::laws::{interleave, log, setup};
+use super::logs::{interleave, log, setup};
 use super::world::{Event, SECOND, Setup, number, plan, rollup, rule_set, run, stage1};
 use crate::{LateKind, Outcome, Plan, RollupRow};
 

@@ -10,8 +10,8 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use haechi_rules::{
-    CompareOp, Correlation, CorrelationKind, DetectionRule, Expr, FieldType, Level, Logsource,
-    Rollup, RollupKind, RuleHeader, RuleSet, Span,
+    CompareOp, Correlation, CorrelationCondition, CorrelationKind, DetectionRule, Expr, FieldType,
+    Level, Logsource, Referent, Rollup, RollupKind, RuleHeader, RuleSet, Span,
 };
 
 use crate::{Merger, Outcome, Partials, Plan, Progress, RowOrigins, SourceClock, SourceId, Tables};
@@ -54,12 +54,13 @@ pub(super) fn correlation(
     Correlation {
         header: header("correlation"),
         kind: CorrelationKind::EventCount,
-        rules: (0..detections).collect(),
+        rules: (0..detections).map(Referent::Detection).collect(),
         group_by: group_by.iter().map(ToString::to_string).collect(),
         timespan_ns,
-        condition: condition.to_vec(),
+        condition: CorrelationCondition::Number(condition.to_vec()),
         aliases: BTreeMap::new(),
         generate: false,
+        alerts: true,
     }
 }
 

@@ -4,38 +4,47 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::plan::CountPlan;
-use super::section::EventsWriter;
-use super::{Event, group_key};
+use super::Event;
+use super::node::Node;
+use super::section::SectionWriters;
+use super::value::{Value, Values};
 use crate::WindowError;
 use crate::frame::Topics;
-use crate::route::KeyValue;
 use crate::sources::Sources;
 
 /// The events of one correlation since the last drain.
-pub(crate) struct CountPartials {
-    plan: Arc<CountPlan>,
-    groups: HashMap<Box<[u8]>, Vec<Event>>,
+pub(crate) struct NodePartials {
+    node: Arc<Node>,
+    groups: HashMap<Box<[u8]>, Group>,
     bytes: usize,
 }
 
-impl CountPartials {
-    pub(crate) fn new(plan: Arc<CountPlan>) -> Self {
+#[derive(Debug)]
+struct Group {
+    events: Vec<Event>,
+    values: Values,
+}
+
+impl NodePartials {
+    pub(crate) fn new(node: Arc<Node>) -> Self {
         Self {
-            plan,
+            node,
             groups: HashMap::new(),
             bytes: 0,
         }
     }
 
     /// Adds an event to the group of this key.
-    pub(crate) fn add(&mut self, key: &[u8], event: Event) {
+    pub(crate) fn add(&mut self, key: &[u8], event: Event, value: Value) {
         self.bytes += size_of::<Event>();
-        if let Some(events) = self.groups.get_mut(key) {
-            events.push(event);
+        if let Some(group) = self.groups.get_mut(key) {
+            group.events.push(event);
+            self.bytes += group.values.push(value);
         } else {
-            self.bytes += key.len();
-            self.groups.insert(key.into(), vec![event]);
+            let mut values = Values::new(self.node.values);
+            self.bytes += key.len() + values.push(value);
+            let events = vec![event];
+            self.groups.insert(key.into(), Group { events, values });
         }
     }
 
@@ -55,24 +64,29 @@ impl CountPartials {
         &mut self,
         sources: &Sources,
         topics: &mut Topics,
-        writers: &mut [EventsWriter],
+        writers: &mut [SectionWriters],
     ) -> Result<(), WindowError> {
         let partitions = u32::try_from(writers.len()).unwrap_or(u32::MAX);
         // In order, so that the same events make the same records.
         let mut groups: Vec<_> = std::mem::take(&mut self.groups).into_iter().collect();
         groups.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         self.bytes = 0;
-        for (key, events) in groups {
-            let values =
-                group_key::values(&key).map(|value| value.map_or(KeyValue::Null, KeyValue::Text));
-            let partition = self.plan.hasher.partition(values, partitions);
-            if let Some(writer) = writers.get_mut(partition as usize) {
+        for (key, group) in groups {
+            let partition = self.node.partition(&key, partitions);
+            if let Some(writers) = writers.get_mut(partition as usize) {
                 let place = |source| {
                     sources
                         .get(source)
                         .map(|id| (topics.index(&id.topic), id.partition))
                 };
-                writer.add(self.plan.fingerprint, &key, &events, place)?;
+                let writer = writers.of(self.node.values);
+                writer.add(
+                    self.node.fingerprint,
+                    &key,
+                    &group.events,
+                    &group.values,
+                    place,
+                )?;
             }
         }
         Ok(())

@@ -1,17 +1,25 @@
-//! The `event_count` correlation: how many events of a group fall within a sliding window of event time.
+//! Correlations: what the events of a group within a sliding window of event time have in common.
 //!
-//! Stage 1 ([`CountPartials`]) collects the matching events of every group, as coordinates; stage 2 ([`Counter`]) puts them
-//! in order behind the watermark and decides.
+//! Stage 1 ([`NodePartials`]) collects the matching events of every group, as coordinates, with the value that the correlation
+//! looks at where it looks at one; stage 2 ([`Machines`]) puts them in order behind the watermark and decides. A correlation of
+//! correlations is a tree of [`Node`]s, all of which are in the exchange partition of the outermost group.
 
-mod counter;
+mod finding;
+mod judge;
+mod machine;
+mod machines;
+mod node;
 mod partials;
-mod plan;
+mod parts;
 mod section;
+mod tally;
+mod value;
 
-pub(crate) use counter::{Arrival, Counter};
-pub(crate) use partials::CountPartials;
-pub(crate) use plan::CountPlan;
-pub(crate) use section::{EventsWriter, GroupEvents, decode_section};
+pub(crate) use machines::Machines;
+pub(crate) use node::{Node, compile};
+pub(crate) use partials::NodePartials;
+pub(crate) use section::{GroupEvents, SectionWriters, decode_section};
+pub(crate) use value::{ValueColumns, ValueKind};
 
 /// One matching event. 24 bytes: a noisy rule may hold millions of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +30,7 @@ pub(crate) struct Event {
     pub(crate) offset: i64,
     /// Index of its source in a [`Sources`](crate::sources::Sources) table.
     pub(crate) source: u32,
-    /// Position of the matching detection in the correlation's `rules`.
+    /// Position of the matching rule in the correlation's `rules`.
     pub(crate) position: u32,
 }
 

@@ -1,0 +1,184 @@
+//! The correlations of one exchange partition.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::machine::{Arrival, Machine};
+use super::node::Node;
+use super::parts::Moves;
+use super::section::GroupEvents;
+use super::tally::Held;
+use super::value::{Value, ValueKind, Values};
+use crate::frame::Fingerprint;
+use crate::outcome::{Correlated, Late, LateKind};
+use crate::sources::Sources;
+
+/// The state of all nodes, in their order: those below before those above.
+pub(crate) struct Machines(Vec<Any>);
+
+/// A machine, by what it looks at in an event.
+enum Any {
+    Plain(Machine<()>),
+    Numbers(Machine<f64>),
+    Tuples(Machine<Box<[u8]>>),
+}
+
+/// Does the same with a machine of any kind.
+macro_rules! with {
+    ($any:expr, $machine:ident => $body:expr) => {
+        match $any {
+            Any::Plain($machine) => $body,
+            Any::Numbers($machine) => $body,
+            Any::Tuples($machine) => $body,
+        }
+    };
+}
+
+impl Machines {
+    /// Empty, for these nodes.
+    pub(crate) fn new(nodes: &[Arc<Node>]) -> Self {
+        let machine = |node: &Arc<Node>| match node.values {
+            ValueKind::None => Any::Plain(Machine::new(Arc::clone(node))),
+            ValueKind::Number => Any::Numbers(Machine::new(Arc::clone(node))),
+            ValueKind::Tuple => Any::Tuples(Machine::new(Arc::clone(node))),
+        };
+        Self(nodes.iter().map(machine).collect())
+    }
+
+    /// From now on these nodes hold. One that means what it meant keeps its state, whatever its place; what others had open is
+    /// dropped. Answers how many alerts kept theirs.
+    pub(crate) fn adopt(&mut self, nodes: &[Arc<Node>]) -> usize {
+        let old = std::mem::replace(self, Self::new(nodes)).0;
+        let fingerprint = |any: &Any| with!(any, of => of.node.fingerprint);
+        let mut old: FxHashMap<Fingerprint, Any> = old
+            .into_iter()
+            .map(|any| (fingerprint(&any), any))
+            .collect();
+        let mut moves = Moves::default();
+        for node in nodes {
+            if let Some(any) = old.get(&node.fingerprint) {
+                moves.learn(with!(any, of => &of.node.rule), &node.rule);
+            }
+        }
+        let mut kept = 0;
+        for (node, place) in nodes.iter().zip(&mut self.0) {
+            if let Some(mut any) = old.remove(&node.fingerprint) {
+                with!(&mut any, of => of.adopt(Arc::clone(node), &moves));
+                *place = any;
+                kept += usize::from(node.parent.is_none());
+            }
+        }
+        kept
+    }
+
+    /// Approximate bytes held.
+    pub(crate) fn size(&self) -> usize {
+        self.0.iter().map(|any| with!(any, of => of.size())).sum()
+    }
+
+    /// Takes the events of a group in. What is late is answered.
+    pub(crate) fn add(
+        &mut self,
+        node: usize,
+        group: &GroupEvents,
+        watermark_ns: Option<i64>,
+        sources: &Sources,
+        late: &mut Vec<Late>,
+    ) {
+        match (self.0.get_mut(node), &group.values) {
+            (Some(Any::Plain(of)), Values::None) => {
+                of.add_all(group, std::iter::repeat(&()), watermark_ns, sources, late);
+            }
+            (Some(Any::Numbers(of)), Values::Numbers(values)) => {
+                of.add_all(group, values.iter(), watermark_ns, sources, late);
+            }
+            (Some(Any::Tuples(of)), Values::Tuples(values)) => {
+                of.add_all(group, values.iter(), watermark_ns, sources, late);
+            }
+            _ => {}
+        }
+    }
+
+    /// Decides everything that the watermark allows to be decided. A finding that another correlation counts becomes an event there.
+    pub(crate) fn advance(
+        &mut self,
+        watermark_ns: i64,
+        sources: &Sources,
+        found: &mut Vec<Correlated>,
+    ) {
+        for at in 0..self.0.len() {
+            let Some((below, above)) = self.0.split_at_mut_checked(at + 1) else {
+                return;
+            };
+            let Some(any) = below.last_mut() else {
+                return;
+            };
+            let node = with!(&*any, of => Arc::clone(&of.node));
+            let Some(parent) = &node.parent else {
+                with!(any, of => of.advance(node.watermark_ns(watermark_ns), sources, found));
+                continue;
+            };
+            let mut findings = Vec::new();
+            with!(any, of => of.advance(node.watermark_ns(watermark_ns), sources, &mut findings));
+            let Some(any) = parent
+                .node
+                .checked_sub(at + 1)
+                .and_then(|at| above.get_mut(at))
+            else {
+                continue;
+            };
+            for finding in findings {
+                if let Some((key, value)) = parent.event_of(&finding) {
+                    with!(any, of => of.add_finding(&key, finding, parent.position, value));
+                }
+            }
+        }
+    }
+}
+
+impl<V: Held> Machine<V> {
+    /// The same correlation in another plan: its rules may stand elsewhere there.
+    fn adopt(&mut self, node: Arc<Node>, moves: &Moves) {
+        self.node = node;
+        self.parts.renumber(moves);
+    }
+
+    fn add_all<'a>(
+        &mut self,
+        group: &GroupEvents,
+        values: impl Iterator<Item = &'a V>,
+        watermark_ns: Option<i64>,
+        sources: &Sources,
+        late: &mut Vec<Late>,
+    ) {
+        let own_ns = watermark_ns.map(|watermark_ns| self.node.watermark_ns(watermark_ns));
+        for (event, value) in group.events.iter().zip(values) {
+            if self.add(&group.key, *event, value.clone(), own_ns) == Arrival::Counted {
+                continue;
+            }
+            if let Some(contribution) = self.contribution(event, sources) {
+                late.push(Late {
+                    time_ns: event.time_ns,
+                    watermark_ns: watermark_ns.unwrap_or(i64::MIN),
+                    what: LateKind::Event {
+                        rule: self.node.index,
+                        group: self.group(&group.key),
+                        event: contribution,
+                    },
+                });
+            }
+        }
+    }
+
+    /// Takes a finding of a correlation below in. It is never late: this one's watermark lags behind by as much as those below may
+    /// take to find something.
+    fn add_finding(&mut self, key: &[u8], finding: Correlated, position: u32, value: Value) {
+        if let Some(value) = V::of(value) {
+            let event = self.parts.put(finding, position);
+            if self.add(key, event, value, None) == Arrival::Late {
+                self.parts.forget(&event);
+            }
+        }
+    }
+}

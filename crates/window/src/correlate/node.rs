@@ -1,0 +1,294 @@
+//! Correlations made ready: trees of nodes, one for each correlation that alerts.
+
+use std::sync::Arc;
+
+use haechi_rules::{
+    CompareOp, Correlation, CorrelationCondition, CorrelationKind, Referent, RuleSet,
+};
+
+use super::group_key;
+use super::judge::Judge;
+use super::value::{Value, ValueKind};
+use crate::batch::RESERVED;
+use crate::error::CompileError;
+use crate::frame::Fingerprint;
+use crate::outcome::Correlated;
+use crate::route::{GroupHasher, KeyValue};
+
+/// Changes when the meaning of the events of an `event_count` in the exchange changes, so that releases do not misread each other.
+const COUNT_REVISION: &str = "event_count 1";
+/// The same, for everything else.
+const REVISION: &str = "correlation 1";
+
+/// One correlation in a tree. Those that alert are roots; the correlations that they refer to are computed anew for each tree, on
+/// the exchange partition of the root's group, so that a finding need not travel.
+pub(crate) struct Node {
+    /// Index into `RuleSet::correlations`.
+    pub(crate) index: usize,
+    pub(crate) rule: Arc<Correlation>,
+    pub(crate) fingerprint: Fingerprint,
+    /// For each of the correlation's rules, by position: the fields whose values are the group.
+    pub(crate) fields: Vec<Vec<String>>,
+    pub(crate) values: ValueKind,
+    /// For each of the correlation's rules, by position: the fields that are looked at.
+    pub(crate) value_fields: Vec<Vec<String>>,
+    pub(super) judge: Judge,
+    /// Where its findings go; none: they are alerts.
+    pub(super) parent: Option<Parent>,
+    /// By how much its watermark lags behind: what the correlations below it may still find.
+    pub(super) delay_ns: i64,
+    hasher: GroupHasher,
+    /// Which of its group's values are the root's group, in the root's order.
+    route: Vec<usize>,
+}
+
+/// The correlation that counts a node's findings.
+pub(super) struct Parent {
+    /// Its index among the nodes; larger than that of the node itself.
+    pub(super) node: usize,
+    /// The position of the findings' rule among its rules.
+    pub(super) position: u32,
+    /// Which of the finding's group are its group's values.
+    group: Vec<usize>,
+    /// Which are the value that it looks at.
+    value: Vec<usize>,
+    values: ValueKind,
+}
+
+/// All correlations that alert, with those that they are made of; these stand before them.
+pub(crate) fn compile(rules: &RuleSet, errors: &mut Vec<CompileError>) -> Vec<Arc<Node>> {
+    let mut nodes = Vec::new();
+    for (index, rule) in rules.correlations.iter().enumerate() {
+        if let Some(field) = reserved(rule) {
+            errors.push(CompileError {
+                rule: Arc::clone(&rule.header.id),
+                file: Arc::clone(&rule.header.file),
+                span: rule.header.span,
+                message: format!(
+                    "a correlation cannot group by `{field}`: it is no field of the event"
+                ),
+                help: None,
+            });
+        } else if rule.alerts {
+            let mut tree = Tree {
+                rules,
+                root: rule,
+                nodes: &mut nodes,
+            };
+            let route = (0..rule.group_by.len()).collect();
+            tree.grow(index, &mut Vec::new(), route);
+        }
+    }
+    nodes.into_iter().map(Arc::new).collect()
+}
+
+fn reserved(rule: &Correlation) -> Option<&str> {
+    let names = || rule.group_by.iter().chain(rule.kind.fields());
+    let fields = (0..rule.rules.len())
+        .flat_map(|position| names().map(move |name| rule.field(name, position)));
+    fields.into_iter().find(|field| RESERVED.contains(field))
+}
+
+struct Tree<'a> {
+    rules: &'a RuleSet,
+    root: &'a Correlation,
+    nodes: &'a mut Vec<Node>,
+}
+
+impl Tree<'_> {
+    /// Adds a correlation after those below it. `path` are the positions that lead to it from the root. Answers its index and how far
+    /// its findings lag behind the watermark.
+    fn grow(
+        &mut self,
+        index: usize,
+        path: &mut Vec<usize>,
+        route: Vec<usize>,
+    ) -> Option<(usize, i64)> {
+        let rule = Arc::clone(self.rules.correlations.get(index)?);
+        let mut delay_ns: i64 = 0;
+        let mut children = Vec::new();
+        for (position, referent) in rule.rules.iter().enumerate() {
+            let Referent::Correlation(below) = referent else {
+                continue;
+            };
+            let inner = self.rules.correlations.get(*below)?;
+            let place = |name: &String| {
+                let field = rule.field(name, position);
+                inner.group_by.iter().position(|group| group == field)
+            };
+            let group = rule
+                .group_by
+                .iter()
+                .map(place)
+                .collect::<Option<Vec<_>>>()?;
+            let value = rule.kind.fields().iter().map(place);
+            let value = value.collect::<Option<Vec<_>>>()?;
+            let through = |at: &usize| group.get(*at).copied();
+            let route = route.iter().map(through).collect::<Option<Vec<_>>>()?;
+            path.push(position);
+            let (child, lag_ns) = self.grow(*below, path, route)?;
+            path.pop();
+            delay_ns = delay_ns.max(lag_ns);
+            children.push((child, position, group, value));
+        }
+        let node = self.nodes.len();
+        let values = ValueKind::of(&rule.kind);
+        for (child, position, group, value) in children {
+            self.nodes.get_mut(child)?.parent = Some(Parent {
+                node,
+                position: u32::try_from(position).ok()?,
+                group,
+                value,
+                values,
+            });
+        }
+        let lag_ns = delay_ns.saturating_add(rule.timespan_ns);
+        let of = |names: &[String]| -> Vec<Vec<String>> {
+            let positions = 0..rule.rules.len();
+            positions
+                .map(|position| {
+                    let field = |name: &String| rule.field(name, position).to_owned();
+                    names.iter().map(field).collect()
+                })
+                .collect()
+        };
+        let (fields, value_fields) = (of(&rule.group_by), of(rule.kind.fields()));
+        let fingerprint = self.fingerprint(&rule, path, &fields, &value_fields);
+        self.nodes.push(Node {
+            index,
+            fingerprint,
+            hasher: GroupHasher::new(&self.root.header.id),
+            judge: Judge::of(&rule),
+            parent: None,
+            fields,
+            values,
+            value_fields,
+            delay_ns,
+            route,
+            rule,
+        });
+        Some((node, lag_ns))
+    }
+
+    /// Two versions of a rule whose events mean the same have the same fingerprint. A changed title does not matter; a changed
+    /// detection does not either, since its events were found by the rule as it was.
+    fn fingerprint(
+        &self,
+        rule: &Correlation,
+        path: &[usize],
+        fields: &[Vec<String>],
+        value_fields: &[Vec<String>],
+    ) -> Fingerprint {
+        let ids = |referent: &Referent| match referent {
+            Referent::Detection(index) => self.rules.detections.get(*index).map(|r| &r.header.id),
+            Referent::Correlation(index) => {
+                self.rules.correlations.get(*index).map(|r| &r.header.id)
+            }
+        };
+        let ids: Vec<Option<&str>> = rule.rules.iter().map(|r| ids(r).map(|id| &**id)).collect();
+        let numbers = |bounds: &[(CompareOp, f64)]| -> Vec<(String, u64)> {
+            let number = |(op, number): &(CompareOp, f64)| (format!("{op:?}"), number.to_bits());
+            bounds.iter().map(number).collect()
+        };
+        let chained = rule
+            .rules
+            .iter()
+            .any(|r| matches!(r, Referent::Correlation(_)));
+        let meaning = match &rule.condition {
+            CorrelationCondition::Number(bounds)
+                if rule.kind == CorrelationKind::EventCount && path.is_empty() && !chained =>
+            {
+                serde_json::json!([
+                    COUNT_REVISION,
+                    &*rule.header.id,
+                    ids,
+                    rule.group_by,
+                    fields,
+                    rule.timespan_ns,
+                    numbers(bounds)
+                ])
+            }
+            condition => {
+                let condition = match condition {
+                    CorrelationCondition::Number(bounds) => serde_json::json!(numbers(bounds)),
+                    CorrelationCondition::Rules(rules) => serde_json::json!(format!("{rules:?}")),
+                };
+                serde_json::json!([
+                    REVISION,
+                    &*self.root.header.id,
+                    self.root.group_by,
+                    path,
+                    &*rule.header.id,
+                    format!("{:?}", rule.kind),
+                    ids,
+                    rule.group_by,
+                    fields,
+                    value_fields,
+                    rule.timespan_ns,
+                    condition
+                ])
+            }
+        };
+        let digest = blake3::hash(meaning.to_string().as_bytes());
+        digest.as_bytes().first_chunk().copied().unwrap_or_default()
+    }
+}
+
+impl Node {
+    /// Whether an event that several of the rules matched counts once.
+    pub(super) fn one_rule_an_event(&self) -> bool {
+        !matches!(
+            self.rule.kind,
+            CorrelationKind::Temporal | CorrelationKind::TemporalOrdered
+        )
+    }
+
+    /// The exchange partition of a group.
+    pub(crate) fn partition(&self, key: &[u8], partitions: u32) -> u32 {
+        let value = KeyValue::of_text;
+        if self.parent.is_none() {
+            let values = group_key::values(key).map(value);
+            return self.hasher.partition(values, partitions);
+        }
+        let all: Vec<Option<&str>> = group_key::values(key).collect();
+        let routed = self.route.iter().map(|at| all.get(*at).copied().flatten());
+        self.hasher.partition(routed.map(value), partitions)
+    }
+
+    /// The watermark as far as it concerns this node, given that of the partition.
+    pub(crate) fn watermark_ns(&self, watermark_ns: i64) -> i64 {
+        if watermark_ns == i64::MAX {
+            return watermark_ns;
+        }
+        watermark_ns.saturating_sub(self.delay_ns)
+    }
+
+    /// How long before its end a finding's events may be, in nanoseconds.
+    pub(crate) fn reach_ns(&self) -> i64 {
+        self.delay_ns.saturating_add(self.rule.timespan_ns)
+    }
+
+    /// Whether events of the rule at a position come through the exchange.
+    pub(crate) fn takes_events_of(&self, position: u32) -> bool {
+        matches!(
+            self.rule.rules.get(position as usize),
+            Some(Referent::Detection(_))
+        )
+    }
+}
+
+impl Parent {
+    /// The group that a finding belongs to, and the value that is looked at in it; none when it has none.
+    pub(super) fn event_of(&self, finding: &Correlated) -> Option<(Vec<u8>, Value)> {
+        let text = |at: &usize| {
+            let value = finding.group.get(*at)?;
+            value.1.as_deref()
+        };
+        let mut key = Vec::new();
+        for at in &self.group {
+            group_key::push(&mut key, text(at));
+        }
+        let value = self.values.read(self.value.iter().map(text))?;
+        Some((key, value))
+    }
+}
