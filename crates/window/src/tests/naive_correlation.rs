@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use haechi_rules::{
-    Combination, CompareOp, Correlation, CorrelationCondition, CorrelationKind, Referent, RuleSet,
+    CompareOp, Correlation, CorrelationCondition, CorrelationKind, Referent, RuleSet,
 };
 
 use super::world::{Event, source};
@@ -261,18 +261,12 @@ fn verdict(rule: &Correlation, window: &[Entry]) -> Option<f64> {
     };
     let ordered = rule.kind == CorrelationKind::TemporalOrdered;
     let fits = if ordered {
-        // Any set of rules that the window has in their order, beginning with its first event.
-        let sets = (1u32..1 << rule.rules.len()).map(|bits| {
-            (0..rule.rules.len())
-                .filter(|at| bits >> at & 1 == 1)
-                .collect::<Vec<_>>()
-        });
-        sets.into_iter().any(|set| {
-            window[0].rules.contains(&set[0])
-                && in_order(&set[1..], &window[1..])
-                && satisfied(condition, true, &|at| set.contains(&at), &|at| {
-                    matched.contains(&at)
-                })
+        // Any way to satisfy the condition, its rules in their order and beginning with the first event.
+        let ways = condition.ways(10_000).unwrap();
+        ways.iter().any(|(present, absent)| {
+            window[0].rules.contains(&present[0])
+                && in_order(&present[1..], &window[1..])
+                && !absent.iter().any(|at| matched.contains(at))
         })
     } else {
         let mut positive = false;
@@ -288,22 +282,6 @@ fn in_order(set: &[usize], window: &[Entry]) -> bool {
     };
     (0..window.len())
         .any(|at| window[at].rules.contains(first) && in_order(rest, &window[at + 1..]))
-}
-
-/// The condition, with one answer where a rule must match and another where it must not.
-fn satisfied(
-    condition: &Combination,
-    positive: bool,
-    yes: &impl Fn(usize) -> bool,
-    any: &impl Fn(usize) -> bool,
-) -> bool {
-    match condition {
-        Combination::Rule(at) if positive => yes(*at),
-        Combination::Rule(at) => any(*at),
-        Combination::Not(inner) => !satisfied(inner, !positive, yes, any),
-        Combination::And(parts) => parts.iter().all(|part| satisfied(part, positive, yes, any)),
-        Combination::Or(parts) => parts.iter().any(|part| satisfied(part, positive, yes, any)),
-    }
 }
 
 fn number(rule: &Correlation, window: &[Entry], matched: usize) -> f64 {
