@@ -193,7 +193,10 @@ impl App {
             text.push_str(&format!("instance: {instance}\n"));
         }
         let path = self.folder.path().join("haechi.yaml");
-        fs::write(&path, text).expect("the scratch folder can be written");
+        // Another process may be reading it just now: it finds the one or the other, whole.
+        let new = path.with_extension("new");
+        fs::write(&new, text).expect("the scratch folder can be written");
+        fs::rename(new, &path).expect("the scratch folder can be written");
         path
     }
 

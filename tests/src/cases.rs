@@ -28,14 +28,14 @@ struct Setting {
     format: Option<String>,
     logsource: Option<BTreeMap<String, String>>,
     timestamp: Option<String>,
-    /// How long windows wait, as `--lateness` takes it; without one, until the file ends.
-    lateness: Option<String>,
     /// Instead of format, logsource and timestamp.
     preset: Option<String>,
     /// Names of shipped pipelines, of files beside this one, or the text of one.
     pipelines: Option<Vec<String>>,
     /// What placeholders stand for.
     placeholders: Option<Map<String, Value>>,
+    /// How long windows wait, as `--lateness` takes it; without one, until the file ends.
+    lateness: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -453,13 +453,13 @@ impl Setting {
             format: self.format.clone().or_else(|| shared.format.clone()),
             logsource: self.logsource.clone().or_else(|| shared.logsource.clone()),
             timestamp: self.timestamp.clone().or_else(|| shared.timestamp.clone()),
-            lateness: self.lateness.clone().or_else(|| shared.lateness.clone()),
             preset: self.preset.clone().or_else(|| shared.preset.clone()),
             pipelines: self.pipelines.clone().or_else(|| shared.pipelines.clone()),
             placeholders: self
                 .placeholders
                 .clone()
                 .or_else(|| shared.placeholders.clone()),
+            lateness: self.lateness.clone().or_else(|| shared.lateness.clone()),
         }
     }
 

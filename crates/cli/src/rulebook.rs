@@ -98,7 +98,7 @@ impl Rulebook {
                     }
                     self.loaded.diagnostics.extend(dependent.iter().map(|rule| {
                         unusable(
-                            UNUSABLE_AGGREGATION,
+                            &UNUSABLE_AGGREGATION,
                             (Arc::clone(&rule.header.file), rule.header.span),
                             "a correlation that it refers to cannot run".to_owned(),
                             None,

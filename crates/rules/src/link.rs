@@ -255,7 +255,7 @@ impl Linker<'_> {
     fn detections(&mut self, references: &[Reference], file: &Arc<Path>) -> Vec<Option<usize>> {
         let mut found = Vec::with_capacity(references.len());
         for reference in references {
-            let target = match self.directory.look_up(&reference.text) {
+            found.push(match self.directory.look_up(&reference.text) {
                 [Target::Detection(index)] => Some(*index),
                 other => {
                     let (code, message) =
@@ -263,8 +263,7 @@ impl Linker<'_> {
                     self.add(code, file, reference, message);
                     None
                 }
-            };
-            found.push(target);
+            });
         }
         found
     }

@@ -66,15 +66,15 @@ impl<'p> Renamed<'p> {
             return;
         }
         let mut aliases: BTreeMap<String, BTreeMap<usize, String>> = BTreeMap::new();
-        let names = correlation.group_by.iter();
-        for name in names.chain(correlation.kind.fields()) {
-            for (position, referent) in correlation.rules.iter().enumerate() {
-                // The findings of correlations have the names that those give them.
-                let Referent::Detection(rule) = referent else {
+        let names = correlation.group_by.iter().chain(correlation.kind.fields());
+        for name in names {
+            for (position, rule) in correlation.rules.iter().enumerate() {
+                // The findings of another correlation have its groups, which are still called as it calls them.
+                let &Referent::Detection(rule) = rule else {
                     continue;
                 };
                 let field = correlation.field(name, position);
-                match self.field(*rule, field).as_slice() {
+                match self.field(rule, field).as_slice() {
                     [only] if only != field => {
                         let fields = aliases.entry(name.clone()).or_default();
                         fields.insert(position, only.clone());
@@ -84,8 +84,8 @@ impl<'p> Renamed<'p> {
                 }
             }
         }
-        for (group, fields) in aliases {
-            correlation.aliases.entry(group).or_default().extend(fields);
+        for (name, fields) in aliases {
+            correlation.aliases.entry(name).or_default().extend(fields);
         }
     }
 }
@@ -93,7 +93,7 @@ impl<'p> Renamed<'p> {
 fn ambiguous(correlation: &Correlation, field: &str, names: &[String]) -> Diagnostic {
     let header = &correlation.header;
     let message = format!(
-        "the pipelines give `{field}` several names ({}), and a correlation can only take one",
+        "the pipelines give `{field}` several names ({}), and a correlation can only look at one",
         names.join(", ")
     );
     let help =

@@ -210,7 +210,7 @@ transformations:
     );
     assert_eq!(loaded.rules.detections.len(), 1);
     let correlation = &loaded.rules.correlations[0];
-    assert_eq!(correlation.rules, [0]);
+    assert_eq!(correlation.rules, [haechi_rules::Referent::Detection(0)]);
     assert_eq!(correlation.aliases["f"][&0], "g");
 }
 

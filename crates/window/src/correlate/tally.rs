@@ -38,9 +38,9 @@ impl Held for () {
         0
     }
 
-    fn add<'a>(&'a self, (): &mut ()) {}
+    fn add(&self, (): &mut ()) {}
 
-    fn remove<'a>(&'a self, (): &mut ()) {}
+    fn remove(&self, (): &mut ()) {}
 
     fn distinct((): &()) -> usize {
         0
@@ -69,11 +69,11 @@ impl Held for f64 {
         0
     }
 
-    fn add<'a>(&'a self, tally: &mut Expansion) {
+    fn add(&self, tally: &mut Expansion) {
         tally.add(*self);
     }
 
-    fn remove<'a>(&'a self, tally: &mut Expansion) {
+    fn remove(&self, tally: &mut Expansion) {
         // The sum is exact, so taking a number out leaves what it was without it.
         tally.add(-*self);
     }
