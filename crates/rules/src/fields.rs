@@ -142,7 +142,8 @@ pub(crate) fn refuse_others(
 }
 
 /// The word of `known` that `word` is probably a misspelling of: at most two edits away, and fewer than half of its letters.
-pub(crate) fn similar<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+#[must_use]
+pub fn similar<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     const LONGEST: usize = 40;
     if word.chars().count() > LONGEST {
         return None;
@@ -194,6 +195,10 @@ mod tests {
             ("abc", "", 3),
             ("contain", "contains", 1),
             ("kitten", "sitting", 3),
+            ("sum", "sum", 0),
+            ("meen", "mean", 1),
+            ("stdev", "stddev", 1),
+            ("count", "cuont", 2),
         ] {
             assert_eq!(edits(left, right), distance, "{left} {right}");
             assert_eq!(edits(right, left), distance, "{right} {left}");

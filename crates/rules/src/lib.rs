@@ -61,6 +61,7 @@ pub use codes::{CODES, Code};
 pub use correlation::{Combination, Correlation, CorrelationCondition, CorrelationKind, Referent};
 pub use detection::{CompareOp, DetectionRule, Expr, FieldTest, Position, Test, Text, TimePart};
 pub use diagnostic::{Diagnostic, Severity, Span};
+pub use fields::similar;
 pub use lint::{Provided, Surroundings, inspect, lint};
 pub use load::{Loaded, load, load_str, load_str_through, load_through};
 pub use pattern::{Pattern, Piece};

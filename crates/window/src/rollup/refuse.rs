@@ -260,33 +260,11 @@ pub(super) fn functions(called: &[(String, Span)]) -> Result<(), SqlError> {
     Err(error.at(*span))
 }
 
-/// The function whose name differs least, if by little.
+/// The function that a name is probably a misspelling of.
 fn similar(name: &str) -> Option<&'static str> {
-    let nearest = all_names()
-        .map(|known| (distance(name, known), known))
-        .min()?;
-    let most = name.chars().count() / 3;
-    (nearest.0 <= most.min(2)).then_some(nearest.1)
-}
-
-/// How many letters have to be changed, added or left out to make one word the other.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (above, from) in left.chars().enumerate() {
-        let mut diagonal = above;
-        let mut before = above + 1;
-        for (cell, to) in row.iter_mut().skip(1).zip(&right) {
-            let changed = diagonal + usize::from(from != *to);
-            diagonal = *cell;
-            *cell = changed.min(diagonal + 1).min(before + 1);
-            before = *cell;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = above + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
+    let mut known: Vec<&'static str> = all_names().collect();
+    known.sort_unstable();
+    haechi_rules::similar(name, &known)
 }
 
 #[cfg(test)]
@@ -300,16 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances() {
-        for (left, right, letters) in [
-            ("sum", "sum", 0),
-            ("meen", "mean", 1),
-            ("stdev", "stddev", 1),
-            ("", "abc", 3),
-            ("count", "cuont", 2),
-        ] {
-            assert_eq!(distance(left, right), letters, "{left} {right}");
-        }
+    fn a_misspelt_function_finds_the_one_meant() {
         assert_eq!(similar("stdev"), Some("stddev"));
         assert_eq!(similar("frobnicate"), None);
     }
