@@ -36,6 +36,8 @@ struct Setting {
     placeholders: Option<Map<String, Value>>,
     /// How long windows wait, as `--lateness` takes it; without one, until the file ends.
     lateness: Option<String>,
+    /// Events between commits, as `--commit-every` takes it; then every telling of a finding is an alert of its own.
+    commit_every: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -56,6 +58,9 @@ struct Case {
     alerts: Vec<ExpectedAlert>,
     #[serde(default)]
     rollups: Vec<Map<String, Value>>,
+    /// What came too late: events by number, or rows by what they say.
+    #[serde(default)]
+    late: Vec<ExpectedLate>,
     #[serde(default)]
     dead_letters: Vec<ExpectedDeadLetter>,
     /// What `check` says of the rules; then there are no events.
@@ -80,6 +85,24 @@ struct ExpectedAlert {
     time: Option<String>,
     /// Of a rollup: its row.
     row: Option<Map<String, Value>>,
+    /// Of a rule that emits early: how often it was told before.
+    revision: Option<u32>,
+    /// And where it is in its life: open, final, superseded, withdrawn.
+    state: Option<String>,
+    /// The number of the alert, in the order in which they come, that stands in its place.
+    superseded_by: Option<usize>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectedLate {
+    rule: Option<String>,
+    /// Of a correlation: its event.
+    event: Option<usize>,
+    /// Of a rollup: how many rows, and of which window.
+    rows: Option<u64>,
+    window_start: Option<String>,
+    group: Option<Map<String, Value>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -218,6 +241,9 @@ impl Case {
         }
         if let Some(lateness) = &setting.lateness {
             command = command.args(["--lateness", lateness]);
+        }
+        if let Some(events) = setting.commit_every {
+            command = command.args(["--commit-every", &events.to_string()]);
         }
         let finished = command
             .arg("--rules")
@@ -365,7 +391,9 @@ impl Case {
         alerts.extend(
             (0..self.matches.len()).map(|event| ExpectedAlert::of_event(self.events.len() + event)),
         );
-        let (missing, extra) = pair(&alerts, of_kind("level"), ExpectedAlert::fits);
+        let all: Vec<&Value> = of_kind("level");
+        let fits = |expected: &ExpectedAlert, alert: &Value| expected.fits(alert, &all);
+        let (missing, extra) = pair(&alerts, all.clone(), fits);
         complain("alert", missing, extra);
         let mut written = of_kind("row");
         // A rollup of kind alert has its row in the alert.
@@ -374,8 +402,8 @@ impl Case {
             includes(row, expected)
         });
         complain("rollup row", missing, extra);
-        // Without a bound on lateness nothing is late.
-        complain("late row", Vec::new(), of_kind("what"));
+        let (missing, extra) = pair(&self.late, of_kind("what"), ExpectedLate::fits);
+        complain("late row", missing, extra);
         let dead = crate::process::parse_lines(dead);
         let (missing, extra) = pair(
             &self.dead_letters,
@@ -460,6 +488,7 @@ impl Setting {
                 .clone()
                 .or_else(|| shared.placeholders.clone()),
             lateness: self.lateness.clone().or_else(|| shared.lateness.clone()),
+            commit_every: self.commit_every.or(shared.commit_every),
         }
     }
 
@@ -475,6 +504,24 @@ impl Setting {
     }
 }
 
+impl ExpectedLate {
+    fn fits(&self, late: &Value) -> bool {
+        self.rule
+            .as_ref()
+            .is_none_or(|rule| late["rule"] == **rule || late["title"] == **rule)
+            && self.event.is_none_or(|event| late["offset"] == event)
+            && self.rows.is_none_or(|rows| late["rows"] == rows)
+            && self
+                .window_start
+                .as_ref()
+                .is_none_or(|start| late["window_start"] == **start)
+            && self
+                .group
+                .as_ref()
+                .is_none_or(|group| late["group"] == Value::Object(group.clone()))
+    }
+}
+
 impl ExpectedAlert {
     fn of_event(event: usize) -> Self {
         Self {
@@ -485,10 +532,13 @@ impl ExpectedAlert {
             count: None,
             time: None,
             row: None,
+            revision: None,
+            state: None,
+            superseded_by: None,
         }
     }
 
-    fn fits(&self, alert: &Value) -> bool {
+    fn fits(&self, alert: &Value, all: &[&Value]) -> bool {
         let offsets: Vec<Option<u64>> = match alert["events"].as_array() {
             Some(events) => events
                 .iter()
@@ -525,6 +575,17 @@ impl ExpectedAlert {
                 .time
                 .as_ref()
                 .is_none_or(|time| alert["time"] == **time)
+            && self
+                .revision
+                .is_none_or(|revision| alert["emission"]["revision"] == revision)
+            && self
+                .state
+                .as_ref()
+                .is_none_or(|state| alert["emission"]["state"] == **state)
+            && self.superseded_by.is_none_or(|number| {
+                let by = all.get(number).map(|by| &by["id"]);
+                by.is_some_and(|by| by.is_string() && *by == alert["emission"]["superseded_by"])
+            })
             && self.row.as_ref().is_none_or(|row| {
                 let expected = Map::from_iter([("row".to_owned(), Value::from(row.clone()))]);
                 includes(alert, &expected)

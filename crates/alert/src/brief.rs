@@ -4,9 +4,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::finding::{Coordinates, Evidence, Finding, Kind};
+use crate::ocsf::Emitted;
 use crate::renderer::Limits;
 use crate::rollup::Rollup;
 use crate::spelling::{Entries, List, Time};
+use crate::uid::Uid;
 
 /// A finding, briefly.
 #[derive(Serialize)]
@@ -29,6 +31,12 @@ pub(crate) struct Brief<'a, E> {
     /// Contributing events that are not listed, because there are so many.
     #[serde(skip_serializing_if = "Option::is_none")]
     events_omitted: Option<usize>,
+    /// Of a rule that emits early, the identity: the finding comes again under it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Uid>,
+    /// And where the finding is in its life.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    emission: Option<Emitted>,
 }
 
 /// An event's coordinates as an object.
@@ -60,6 +68,11 @@ impl<'a> Brief<'a, ()> {
             row: finding.row.map(Rollup::entries),
             events: correlation.then(|| List(events.map(|event| Place::from(event.at)))),
             events_omitted: omitted.filter(|_| correlation),
+            id: finding
+                .correlation
+                .and_then(|computed| computed.emission)
+                .map(|_| finding.uid()),
+            emission: Emitted::of(finding),
         }
     }
 }

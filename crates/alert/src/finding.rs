@@ -4,7 +4,7 @@ use haechi_rules::{Logsource, RuleHeader};
 
 use crate::key;
 use crate::rollup::Rollup;
-use crate::uid::{Uid, finding_uid};
+use crate::uid::{Opening, Uid, correlation_uid, finding_uid};
 
 /// Where an event stands in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +62,30 @@ pub struct Computed<'a> {
     pub number: f64,
     /// The findings of other correlations that contributed, in their order.
     pub parts: &'a [Part<'a>],
+    /// What its window begins with; it makes the identity.
+    pub opening: Opening<'a>,
+    /// Of a rule that emits early, where the finding is in its life.
+    pub emission: Option<Emission>,
+}
+
+/// Where a finding that may be told more than once is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Emission {
+    /// 0 when it is told first; one more each time that it is told again.
+    pub revision: u32,
+    /// Whether it may still change.
+    pub state: State,
+}
+
+/// Whether a finding may still change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It may.
+    Open,
+    /// It stays as it is.
+    Final,
+    /// It is none: what it was made of belongs to this other finding or, without one, to none.
+    Withdrawn(Option<Uid>),
 }
 
 /// A finding that contributed to another.
@@ -97,7 +121,7 @@ pub struct Finding<'a> {
     pub count: u64,
     /// What a correlation computed; none for detections.
     pub correlation: Option<Computed<'a>>,
-    /// The contributing events in the order of (time, source, partition, offset). The order is part of the identity.
+    /// The contributing events in the order of (time, source, partition, offset).
     pub evidence: &'a [Evidence<'a>],
     /// Of a rollup, the row that the finding is about; it makes the identity.
     pub row: Option<&'a Rollup<'a>>,
@@ -144,10 +168,14 @@ impl<'a> Finding<'a> {
         }
     }
 
-    /// The identity: a hash of rule, group and contributing coordinates.
+    /// The identity: of a detection a hash of its rule and its event's coordinates; of a correlation one of rule, group and what opens the
+    /// window, so that it stays the same while events are added.
     pub fn uid(&self) -> Uid {
         if let Some(row) = self.row {
             return row.uid();
+        }
+        if let Some(computed) = &self.correlation {
+            return correlation_uid(&self.rule.id, self.group, computed.opening);
         }
         finding_uid(
             &self.rule.id,

@@ -22,9 +22,9 @@ mod schema;
 mod spelling;
 mod uid;
 
-pub use finding::{Computed, Coordinates, Evidence, Finding, Kind, Part};
+pub use finding::{Computed, Coordinates, Emission, Evidence, Finding, Kind, Part, State};
 pub use late::{Late, LateSubject};
 pub use renderer::{Limits, Renderer};
 pub use rollup::Rollup;
 pub use schema::{Schema, UnknownSchema};
-pub use uid::{Uid, finding_uid};
+pub use uid::{Opening, Uid, correlation_uid, finding_uid};

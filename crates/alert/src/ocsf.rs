@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::attack::{Attack, attacks};
 use crate::brief::listed;
-use crate::finding::{Computed, Evidence, Finding, Kind, Part};
+use crate::finding::{Computed, Evidence, Finding, Kind, Part, State};
 use crate::quote::Quote;
 use crate::renderer::Limits;
 use crate::rollup::Rollup;
@@ -163,6 +163,34 @@ struct Native<'a> {
     /// Contributing events that are not among the evidences, because there are so many.
     #[serde(skip_serializing_if = "Option::is_none")]
     evidences_omitted: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    emission: Option<Emitted>,
+}
+
+/// Where a finding of a rule that emits early is in its life.
+#[derive(Serialize)]
+pub(crate) struct Emitted {
+    revision: u32,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    superseded_by: Option<Uid>,
+}
+
+impl Emitted {
+    pub(crate) fn of(finding: &Finding<'_>) -> Option<Self> {
+        let emission = finding.correlation?.emission?;
+        let (state, superseded_by) = match emission.state {
+            State::Open => ("open", None),
+            State::Final => ("final", None),
+            State::Withdrawn(None) => ("withdrawn", None),
+            State::Withdrawn(by) => ("superseded", by),
+        };
+        Some(Self {
+            revision: emission.revision,
+            state,
+            superseded_by,
+        })
+    }
 }
 
 /// What a correlation compared with its condition.
@@ -389,7 +417,22 @@ const CLOSE: Activity = Activity {
     status: "Resolved",
 };
 
+/// Its last word, and it stands. That nobody has dealt with it yet is what the status says.
+const CONFIRM: Activity = Activity {
+    status_id: CREATE.status_id,
+    status: CREATE.status,
+    ..CLOSE
+};
+
 fn activity(finding: &Finding<'_>) -> Activity {
+    if let Some(emission) = finding.correlation.and_then(|computed| computed.emission) {
+        return match emission.state {
+            State::Withdrawn(_) => CLOSE,
+            State::Final if emission.revision > 0 => CONFIRM,
+            State::Open if emission.revision > 0 => UPDATE,
+            State::Final | State::Open => CREATE,
+        };
+    }
     match finding.row {
         Some(row) if row.withdrawn => CLOSE,
         Some(row) if row.revision > 0 => UPDATE,
@@ -418,6 +461,7 @@ fn native<'a>(finding: &Finding<'a>, evidences_omitted: Option<usize>) -> Native
         falsepositives: &rule.falsepositives,
         references: &rule.references,
         evidences_omitted,
+        emission: Emitted::of(finding),
     }
 }
 

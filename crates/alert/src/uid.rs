@@ -74,6 +74,42 @@ pub fn finding_uid<'a>(
     hash.finish()
 }
 
+/// What the window of a correlation's finding begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening<'a> {
+    /// An event.
+    Event(Coordinates<'a>),
+    /// A finding of another correlation.
+    Finding(Uid),
+}
+
+/// The identity of a correlation's finding: of its rule, its group and what opens its window. Windows of a rule and group do not overlap, so
+/// this tells them apart, and events that are added later do not change it.
+pub fn correlation_uid(
+    rule: &str,
+    group: &[(String, Option<String>)],
+    opening: Opening<'_>,
+) -> Uid {
+    let mut hash = UidHasher::new("haechi correlation 2");
+    hash.text(rule);
+    hash.group(
+        group
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_deref())),
+    );
+    match opening {
+        Opening::Event(at) => {
+            hash.number(0);
+            hash.coordinates(at);
+        }
+        Opening::Finding(uid) => {
+            hash.number(1);
+            hash.bytes(uid.as_bytes());
+        }
+    }
+    hash.finish()
+}
+
 /// Hashes fields one after the other so that no two different sequences look the same: every field goes in with its
 /// length.
 pub(crate) struct UidHasher(blake3::Hasher);
@@ -87,6 +123,11 @@ impl UidHasher {
     pub(crate) fn text(&mut self, text: &str) {
         self.number(text.len() as i64);
         self.0.update(text.as_bytes());
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as i64);
+        self.0.update(bytes);
     }
 
     pub(crate) fn number(&mut self, number: i64) {

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use haechi_alert::{
-    Computed, Coordinates, Evidence, Finding, Kind, Late, LateSubject, Limits, Part, Renderer,
-    Rollup, Schema, finding_uid,
+    Computed, Coordinates, Emission, Evidence, Finding, Kind, Late, LateSubject, Limits, Opening,
+    Part, Renderer, Rollup, Schema, State, correlation_uid, finding_uid,
 };
 use haechi_rules::{Level, Logsource, RuleHeader, Span};
 use serde_json::{Value, json};
@@ -108,6 +108,11 @@ fn detected(raw: Option<&[u8]>, limits: Limits) -> [String; 2] {
 
 /// A correlation's finding over `count` events, in both schemas.
 fn correlated(count: u32, alerts: bool, limits: Limits) -> [String; 2] {
+    told(count, alerts, limits, None)
+}
+
+/// The same, of a rule that may tell it more than once.
+fn told(count: u32, alerts: bool, limits: Limits, emission: Option<Emission>) -> [String; 2] {
     let (rule, base) = (
         correlation(),
         header("1f6b", "SSH Password Refused", Level::Informational, &[]),
@@ -145,6 +150,8 @@ fn correlated(count: u32, alerts: bool, limits: Limits) -> [String; 2] {
             r#type: "event_count",
             number: f64::from(count),
             parts: &[],
+            opening: Opening::Event(at("sshd-a", 0, 0)),
+            emission,
         }),
         evidence: &evidence,
         row: None,
@@ -284,6 +291,66 @@ fn a_correlation_names_the_findings_of_its_base_rules() {
 }
 
 #[test]
+fn a_finding_told_early_says_where_it_is_in_its_life() {
+    let right = correlation_uid("r", &[], Opening::Event(at("sshd-a", 0, 1)));
+    let document = |count, revision, state| -> [Value; 2] {
+        let emission = Some(Emission { revision, state });
+        told(count, false, Limits::default(), emission)
+            .map(|text| serde_json::from_str(&text).unwrap())
+    };
+    let first = document(2, 0, State::Open);
+    for (told, activity, status, emission) in [
+        (
+            document(2, 0, State::Open),
+            1,
+            "New",
+            json!({"revision": 0, "state": "open"}),
+        ),
+        (
+            document(3, 1, State::Open),
+            2,
+            "New",
+            json!({"revision": 1, "state": "open"}),
+        ),
+        (
+            document(3, 2, State::Final),
+            3,
+            "New",
+            json!({"revision": 2, "state": "final"}),
+        ),
+        (
+            document(3, 0, State::Final),
+            1,
+            "New",
+            json!({"revision": 0, "state": "final"}),
+        ),
+        (
+            document(2, 1, State::Withdrawn(None)),
+            3,
+            "Resolved",
+            json!({"revision": 1, "state": "withdrawn"}),
+        ),
+        (
+            document(2, 1, State::Withdrawn(Some(right))),
+            3,
+            "Resolved",
+            json!({"revision": 1, "state": "superseded", "superseded_by": right.to_string()}),
+        ),
+    ] {
+        let [ocsf, brief] = &told;
+        assert_eq!(ocsf["activity_id"], activity, "{ocsf}");
+        assert_eq!(ocsf["type_uid"], 200_400 + activity);
+        assert_eq!(ocsf["status"], status);
+        assert_eq!(ocsf["unmapped"]["haechi"]["emission"], emission);
+        assert_eq!(brief["emission"], emission);
+        // Whatever was added to it, it is the same finding.
+        assert_eq!(ocsf["finding_info"]["uid"], first[0]["finding_info"]["uid"]);
+    }
+    let [ocsf, brief] = correlated(2, false, Limits::default());
+    assert!(!ocsf.contains("emission") && !brief.contains("emission"));
+}
+
+#[test]
 fn a_correlation_of_correlations_names_their_findings() {
     let (rule, inner, base) = (correlation(), correlation(), detection());
     let evidence = [Evidence {
@@ -293,7 +360,8 @@ fn a_correlation_of_correlations_names_their_findings() {
         alerts: false,
         raw: None,
     }];
-    let uid = finding_uid(&inner.id, &[], [at("sshd-a", 0, 9)]);
+    let opening = Opening::Event(at("sshd-a", 0, 9));
+    let uid = correlation_uid(&inner.id, &[], opening);
     let document = |alerts: bool, number: f64| -> Value {
         let parts = [Part {
             rule: &inner,
@@ -313,6 +381,8 @@ fn a_correlation_of_correlations_names_their_findings() {
                 r#type: "value_avg",
                 number,
                 parts: &parts,
+                opening: Opening::Finding(uid),
+                emission: None,
             }),
             evidence: &evidence,
             row: None,

@@ -94,6 +94,10 @@ pub(crate) struct ReplayArgs {
     /// How late an event may be and still count in a window, e.g. 5m; default: any, windows close at the end
     #[arg(long, value_name = "DURATION")]
     pub(crate) lateness: Option<String>,
+    /// Commit after every N lines, and show what is told early and what is revised, line by line as it is told; without it, windows
+    /// tell what stands when they are over
+    #[arg(long, value_name = "N", conflicts_with = "jobs")]
+    pub(crate) commit_every: Option<std::num::NonZeroUsize>,
     /// Workers; the output does not depend on it
     #[arg(short, long, default_value_t = std::num::NonZeroUsize::MIN)]
     pub(crate) jobs: std::num::NonZeroUsize,

@@ -41,6 +41,8 @@ pub(crate) struct LocalRun {
     pub(crate) log: EmbeddedLog,
     pub(crate) workers: usize,
     pub(crate) schema: haechi_alert::Schema,
+    /// Commit after so many records, and not by the clock.
+    pub(crate) commit_records: Option<usize>,
     pub(crate) stop: Arc<AtomicBool>,
     /// Where to hand in what workers did, if that is wanted.
     pub(crate) profiler: Option<Arc<Profiler>>,
@@ -65,6 +67,7 @@ impl LocalRun {
                 partitions,
             }),
             commit_interval: COMMIT_INTERVAL,
+            commit_records: self.commit_records,
             heartbeat: HEARTBEAT,
             // Files are as they are: a year of one and a day of another are read side by side.
             max_skew: Duration::MAX,

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use haechi_engine::{CompileError, Limits, Program};
 use haechi_rules::{
-    Code, DetectionRule, Diagnostic, Expr, Loaded, Pipelines, Severity, Span, Surroundings,
+    Code, DetectionRule, Diagnostic, Emission, Expr, Loaded, Pipelines, Severity, Span,
+    Surroundings,
 };
 
 use crate::diagnostics::{DOUBTFUL_AGGREGATION, UNUSABLE_AGGREGATION, UNUSABLE_DETECTION};
@@ -50,6 +51,15 @@ impl Rulebook {
         Self {
             loaded,
             regex_bytes: Limits::default().regex_bytes,
+        }
+    }
+
+    /// Correlations tell what they find once, when it is final, whatever they say.
+    pub(crate) fn tell_only_the_end(&mut self) {
+        for rule in &mut self.loaded.rules.correlations {
+            if rule.emit != Emission::Final {
+                Arc::make_mut(rule).emit = Emission::Final;
+            }
         }
     }
 

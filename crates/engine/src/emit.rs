@@ -11,8 +11,8 @@ use haechi_alert as alert;
 use haechi_decode::BadRow;
 use haechi_detect::Hits;
 use haechi_log::{Log, LogError, Message, Record, Records, TopicPartition};
-use haechi_rules::RollupKind;
-use haechi_window::{Contribution, Correlated, Late, LateKind, Outcome, RollupRow};
+use haechi_rules::{Emission, RollupKind, RuleSet};
+use haechi_window::{Contribution, Correlated, Late, LateKind, Opening, Outcome, Phase, RollupRow};
 
 use crate::error::{StageError, WorkerError};
 use crate::program::Program;
@@ -265,17 +265,28 @@ impl Emitter {
             .iter()
             .filter_map(|part| {
                 let rule = program.rules.correlations.get(part.rule)?;
-                let events = part.events.iter();
-                let events = events.map(|event| {
-                    coordinates(&event.source.topic, event.source.partition, event.offset)
-                });
                 Some(alert::Part {
                     rule: &rule.header,
-                    uid: alert::finding_uid(&rule.header.id, &part.group, events),
+                    uid: uid(&program.rules, part)?,
                     alerts: rule.alerts,
                 })
             })
             .collect();
+        let Some(opening) = opening(&program.rules, &found.opening) else {
+            return Ok(());
+        };
+        let state = match &found.phase {
+            Phase::Final => alert::State::Final,
+            Phase::Open => alert::State::Open,
+            Phase::Withdrawn(by) => alert::State::Withdrawn(by.as_ref().and_then(|by| {
+                let by = self::opening(&program.rules, by)?;
+                Some(alert::correlation_uid(&rule.header.id, &found.group, by))
+            })),
+        };
+        let emission = (rule.emit == Emission::Early).then_some(alert::Emission {
+            revision: found.revision,
+            state,
+        });
         let finding = alert::Finding {
             rule: &rule.header,
             kind: alert::Kind::Correlation,
@@ -289,6 +300,8 @@ impl Emitter {
                 r#type: rule.kind.as_str(),
                 number: found.number,
                 parts: &parts,
+                opening,
+                emission,
             }),
             evidence: &evidence,
             row: None,
@@ -400,6 +413,26 @@ impl Emitter {
             headers: &headers,
         })
     }
+}
+
+/// The identity of a correlation's finding; none when its rule is gone.
+fn uid(rules: &RuleSet, found: &Correlated) -> Option<alert::Uid> {
+    let rule = rules.correlations.get(found.rule)?;
+    let opening = opening(rules, &found.opening)?;
+    Some(alert::correlation_uid(
+        &rule.header.id,
+        &found.group,
+        opening,
+    ))
+}
+
+fn opening<'a>(rules: &RuleSet, of: &'a Opening) -> Option<alert::Opening<'a>> {
+    Some(match of {
+        Opening::Event { source, offset } => {
+            alert::Opening::Event(coordinates(&source.topic, source.partition, *offset))
+        }
+        Opening::Finding(part) => alert::Opening::Finding(uid(rules, part)?),
+    })
 }
 
 fn coordinates(source: &str, partition: i32, offset: i64) -> alert::Coordinates<'_> {

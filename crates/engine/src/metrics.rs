@@ -322,6 +322,8 @@ impl WorkerMetrics {
     pub fn merged(&self, outcomes: &[Outcome]) {
         for outcome in outcomes {
             let counter = match outcome {
+                // Told again is not found again.
+                Outcome::Correlated(correlated) if correlated.revision > 0 => None,
                 Outcome::Correlated(correlated) => {
                     self.all.alerts.inc();
                     self.release.counters.correlations.get(correlated.rule)

@@ -112,6 +112,9 @@ pub struct Settings {
     pub exchange: Option<Exchange>,
     /// How long results are gathered before they are committed together.
     pub commit_interval: Duration,
+    /// Instead of that interval: a commit after every so many source records, and at the end. For runs that are to be cut the same way
+    /// each time.
+    pub commit_records: Option<usize>,
     /// How often a worker repeats the watermarks of its partitions when nothing else is to be said.
     pub heartbeat: Duration,
     /// How far a source partition may be ahead of the slowest in event time before it has to wait; windows only.

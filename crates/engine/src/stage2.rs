@@ -63,6 +63,15 @@ impl Stage2 {
         }
     }
 
+    /// What must be told before these rules hold: findings that were told early, and whose rules are gone, are withdrawn.
+    #[must_use]
+    pub fn orphans(&self, plan: &Plan) -> Vec<Outcome> {
+        let restored = self.partitions.values().filter(|of| of.is_restored());
+        restored
+            .flat_map(|partition| partition.merger.orphans(plan))
+            .collect()
+    }
+
     /// From now on these rules hold. Rules that mean what they meant keep their windows, new ones begin with what comes; answers how
     /// many kept them.
     pub fn adopt(&mut self, plan: &Arc<Plan>) -> usize {

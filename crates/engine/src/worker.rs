@@ -63,6 +63,8 @@ pub struct Worker {
     laps: Laps,
     assigned: bool,
     dirty: bool,
+    /// Source records since the last commit.
+    uncommitted: usize,
     attention: Attention,
     /// A change of the assignment that is still to be answered: what came before it in the same poll has failed.
     unanswered: Option<Event>,
@@ -88,6 +90,7 @@ impl Worker {
             laps: Laps::new(shared.profiler.clone()),
             assigned: false,
             dirty: false,
+            uncommitted: 0,
             attention: Attention::new(shared.clock.as_ref()),
             unanswered: None,
             last_commit: shared.clock.instant(),
@@ -216,6 +219,7 @@ impl Worker {
         self.metrics
             .detected(records, &decoded, &hits, started.elapsed());
         self.metrics.alerted(alerts);
+        self.uncommitted += records.len();
         self.dirty = true;
         Ok(())
     }
@@ -273,6 +277,7 @@ impl Worker {
         self.stage2.committed();
         self.failures = 0;
         self.dirty = false;
+        self.uncommitted = 0;
         self.last_commit = self.shared.clock.instant();
         self.metrics.committed(started.elapsed());
         self.observe(self.shared.clock.now_ns());
@@ -305,6 +310,8 @@ impl Worker {
     /// New rules are in force. What the old ones found is committed first, so that the change falls between two commits; rules that
     /// mean what they meant keep their windows.
     fn adopt(&mut self, release: Arc<Release>) -> Result<(), WorkerError> {
+        let orphans = self.stage2.orphans(&release.program.aggregations);
+        self.emitter.outcomes(&orphans, self.log.as_mut())?;
         self.commit()?;
         let program = &release.program;
         self.stage1.adopt(program);
@@ -445,6 +452,7 @@ impl Worker {
             self.log.resume(&again)?;
         }
         self.dirty = false;
+        self.uncommitted = 0;
         self.last_commit = self.shared.clock.instant();
         Ok(())
     }
@@ -494,6 +502,15 @@ impl Worker {
         let now = self.shared.clock.instant();
         let settings = &self.shared.settings;
         let due = |since: Instant, every: Duration| every.saturating_sub(now.duration_since(since));
+        if let Some(records) = settings.commit_records
+            && !self.stage1.has_ended()
+        {
+            return if self.uncommitted >= records {
+                Duration::ZERO
+            } else {
+                LONGEST_POLL
+            };
+        }
         if self.dirty || self.stage1.has_news() {
             // At the end of a bounded run nothing more comes that a commit could wait for.
             return if self.stage1.has_ended() {

@@ -121,6 +121,7 @@ fn settings() -> Settings {
             partitions: 1,
         }),
         commit_interval: Duration::from_millis(1),
+        commit_records: None,
         heartbeat: Duration::from_secs(1),
         max_skew: Duration::MAX,
         limits: Limits::default(),

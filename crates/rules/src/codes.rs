@@ -75,6 +75,9 @@ codes! {
     BAD_FIELD_TYPE "HC050" Error "a field's type is one of string, bigint, double, boolean"
     BAD_ROLLUP_KIND "HC051" Error "a rollup's kind is rows or alert"
 
+    // Correlations, further.
+    BAD_EMISSION "HC052" Error "a correlation whose condition only a whole window decides cannot emit early"
+
     // Processing pipelines and placeholder files.
     BAD_PIPELINE "HC070" Error "a processing pipeline or placeholder file that cannot be read as one"
     UNKNOWN_TRANSFORMATION "HC071" Error "a transformation, condition or key that pipelines do not have"

@@ -58,7 +58,9 @@ mod walk;
 mod yaml;
 
 pub use codes::{CODES, Code};
-pub use correlation::{Combination, Correlation, CorrelationCondition, CorrelationKind, Referent};
+pub use correlation::{
+    Combination, Correlation, CorrelationCondition, CorrelationKind, Emission, Referent,
+};
 pub use detection::{CompareOp, DetectionRule, Expr, FieldTest, Position, Test, Text, TimePart};
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use fields::similar;

@@ -32,7 +32,7 @@ pub use clock::SourceClock;
 pub use error::{CompileError, WindowError};
 pub use frame::FrameError;
 pub use merger::Merger;
-pub use outcome::{Contribution, Correlated, Late, LateKind, Outcome, RollupRow};
+pub use outcome::{Contribution, Correlated, Late, LateKind, Opening, Outcome, Phase, RollupRow};
 pub use partials::{Partials, RowOrigins};
 pub use plan::Plan;
 pub use source::{Progress, SourceId, SourceProgress, SourceState};

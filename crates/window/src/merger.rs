@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::correlate::{GroupEvents, Machines, ValueKind, decode_section};
 use crate::error::WindowError;
 use crate::frame::{Fingerprint, Frame, FrameError, Section, SectionKind, corrupt};
-use crate::outcome::{Correlated, Outcome, RollupRow};
+use crate::outcome::{Correlated, Outcome, Phase, RollupRow};
 use crate::plan::{Member, Plan};
 use crate::rollup::{RollupWindows, decode_section as decode_partials};
 use crate::source::SourceId;
@@ -67,6 +67,14 @@ impl Merger {
         kept
     }
 
+    /// What must be told before `plan` takes over: findings that were told early, and whose rules are not in it, are withdrawn.
+    #[must_use]
+    pub fn orphans(&self, plan: &Plan) -> Vec<Outcome> {
+        let mut orphans = self.correlations.orphans(&plan.nodes);
+        sort(&mut orphans);
+        orphans.into_iter().map(Outcome::Correlated).collect()
+    }
+
     /// Applies the next record of the partition: first its data, judged by the watermark as it stands, then its progress. Answers
     /// what that decided, in an order that depends on nothing but what is decided.
     ///
@@ -90,10 +98,10 @@ impl Merger {
         self.revise(&mut outcomes)?;
         let before = self.watermark.get();
         self.watermark.hear(frame.progress);
-        if let Some(watermark_ns) = self.watermark.get()
-            && before != Some(watermark_ns)
-        {
-            self.advance(watermark_ns, &mut outcomes)?;
+        let now = self.watermark.get().filter(|now| before != Some(*now));
+        self.correlate(now, &mut outcomes);
+        if let Some(watermark_ns) = now {
+            self.close(watermark_ns, &mut outcomes)?;
         }
         Ok(outcomes)
     }
@@ -238,18 +246,20 @@ impl Merger {
         Ok(())
     }
 
-    fn advance(
-        &mut self,
-        watermark_ns: i64,
-        outcomes: &mut Vec<Outcome>,
-    ) -> Result<(), FrameError> {
+    /// What correlations have found by the record and, if it has moved the watermark, by where that is now.
+    fn correlate(&mut self, watermark_ns: Option<i64>, outcomes: &mut Vec<Outcome>) {
         let mut found: Vec<Correlated> = Vec::new();
-        self.correlations
-            .advance(watermark_ns, &self.sources, &mut found);
-        found.sort_by(|left, right| {
-            (left.time_ns, left.rule, &left.group).cmp(&(right.time_ns, right.rule, &right.group))
-        });
+        if let Some(watermark_ns) = watermark_ns {
+            self.correlations
+                .advance(watermark_ns, &self.sources, &mut found);
+        }
+        self.correlations.tell(&self.sources, &mut found);
+        sort(&mut found);
         outcomes.extend(found.into_iter().map(Outcome::Correlated));
+    }
+
+    /// Closes the windows of rollups that the watermark has passed.
+    fn close(&mut self, watermark_ns: i64, outcomes: &mut Vec<Outcome>) -> Result<(), FrameError> {
         let mut rows: Vec<RollupRow> = Vec::new();
         for index in 0..self.rollups.len() {
             if let Some(windows) = self.rollups.get_mut(index) {
@@ -274,6 +284,17 @@ impl Merger {
             reason: error.to_string(),
         }
     }
+}
+
+/// Findings in their order; what is withdrawn comes behind what stands in its place.
+fn sort(found: &mut [Correlated]) {
+    found.sort_by(|left, right| {
+        let key = |of: &Correlated| {
+            let withdrawn = matches!(of.phase, Phase::Withdrawn(_));
+            (withdrawn, of.time_ns, of.rule)
+        };
+        (key(left), &left.group, left.first_ns).cmp(&(key(right), &right.group, right.first_ns))
+    });
 }
 
 /// Data of a record, ready to be merged.

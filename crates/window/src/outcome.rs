@@ -39,6 +39,39 @@ pub struct Correlated {
     pub events: Vec<Contribution>,
     /// The contributing findings of other correlations, in their order.
     pub parts: Vec<Arc<Correlated>>,
+    /// What its window begins with. Together with rule and group it identifies the finding: what comes later may add to it, but
+    /// does not make it another.
+    pub opening: Opening,
+    /// 0 when it is told first; one more each time that it is told again.
+    pub revision: u32,
+    /// Whether it may still change.
+    pub phase: Phase,
+}
+
+/// What a finding's window begins with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Opening {
+    /// An event of the log.
+    Event {
+        /// Where it stands.
+        source: SourceId,
+        /// Its offset there.
+        offset: i64,
+    },
+    /// A finding of another correlation.
+    Finding(Arc<Correlated>),
+}
+
+/// Where a finding is in its life. One of a rule that does not emit early is final when it is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    /// The watermark has passed the end of its window: it stays as it is.
+    Final,
+    /// Its condition holds, but events may still be added, or show that it is none.
+    Open,
+    /// It was told as open, and is none: its events belong to the finding that this one opens or, when there is no such finding, to
+    /// none.
+    Withdrawn(Option<Opening>),
 }
 
 /// One event's part in a correlation.

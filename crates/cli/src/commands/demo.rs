@@ -65,6 +65,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         topics.insert(source, log.add_topic(source.name(), 1)?);
     }
     let run = LocalRun {
+        commit_records: None,
         program: Arc::new(program),
         inputs,
         log,

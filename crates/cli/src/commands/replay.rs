@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -45,6 +46,10 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     )?;
     let input = input(args, preset)?;
     let mut book = Rulebook::load(&args.rules, &pipelines)?;
+    if args.commit_every.is_none() {
+        // What is told before a window is over depends on when it is looked at; what stands in the end does not.
+        book.tell_only_the_end();
+    }
     let program = Arc::new(book.compile(&[Arc::clone(&input.name)])?);
     let load = started.elapsed();
     let count = book.report(false);
@@ -61,6 +66,9 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         } else {
             0
         },
+        batch_rows: args
+            .commit_every
+            .map_or(EmbeddedConfig::default().batch_rows, NonZeroUsize::get),
         ..EmbeddedConfig::default()
     })?;
     for file in &args.files {
@@ -75,6 +83,7 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         log: log.clone(),
         workers,
         schema: args.alerts.into(),
+        commit_records: args.commit_every.map(NonZeroUsize::get),
         stop: stop::on_signals()?,
         profiler: profiler.clone(),
     };
@@ -177,11 +186,12 @@ fn logsource(text: &str) -> anyhow::Result<Logsource> {
     Ok(logsource)
 }
 
-/// Where results go: gathered, then sorted by event time and id, so that the output does not depend on `-j`.
+/// Where results go: gathered, then sorted by event time and id, so that the output does not depend on `-j`; or as they come.
 struct Sink {
     out: Box<dyn Write>,
     dead_letters: Option<BufWriter<File>>,
     shown: usize,
+    sorted: bool,
     results: Vec<(i64, Vec<u8>, Vec<u8>)>,
 }
 
@@ -204,6 +214,7 @@ impl Sink {
             out,
             dead_letters,
             shown: 0,
+            sorted: args.commit_every.is_none(),
             results: Vec::new(),
         })
     }
@@ -259,7 +270,9 @@ impl Sink {
     }
 
     fn finish(mut self) -> io::Result<()> {
-        self.results.sort_unstable();
+        if self.sorted {
+            self.results.sort_unstable();
+        }
         for (_, _, line) in &self.results {
             self.out.write_all(line)?;
             self.out.write_all(b"\n")?;

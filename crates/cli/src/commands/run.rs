@@ -122,6 +122,7 @@ pub(super) fn start(
         outputs: config.outputs.clone(),
         exchange,
         commit_interval: config.commit_interval,
+        commit_records: None,
         heartbeat: HEARTBEAT,
         max_skew: config.max_skew,
         limits: config.limits,

@@ -184,6 +184,7 @@ impl Plan {
                 partitions: EXCHANGE_PARTITIONS.unsigned_abs(),
             }),
             commit_interval: Duration::from_millis(200),
+            commit_records: None,
             heartbeat: Duration::from_secs(1),
             max_skew: Duration::from_secs(if self.skewed { 8 } else { 3600 }),
             limits: Limits::default(),

@@ -291,6 +291,7 @@ impl<L: Fn(&str) -> Lookup> Chain<'_, L> {
                 .collect(),
             timespan_ns: draft.timespan_ns,
             generate: draft.generate,
+            emit: draft.emit,
             alerts: true,
         };
         self.findings_have_fields(draft, &correlation, resolved)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{CorrelationKind, bounds, timespan};
+use super::{CorrelationKind, Emission, bounds, emission, timespan};
 use crate::codes;
 use crate::condition::{self, Condition};
 use crate::detection::CompareOp;
@@ -32,6 +32,7 @@ pub(crate) struct Draft {
     pub(super) condition: DraftCondition,
     pub(super) aliases: BTreeMap<String, Vec<(Reference, String)>>,
     pub(super) generate: bool,
+    pub(super) emit: Emission,
 }
 
 /// A condition whose rule names are still text.
@@ -67,7 +68,7 @@ pub(super) enum Type {
     TemporalOrderedExtended,
 }
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "type",
     "rules",
     "group-by",
@@ -75,6 +76,7 @@ const KEYS: [&str; 7] = [
     "condition",
     "aliases",
     "generate",
+    "emit",
 ];
 
 impl Type {
@@ -161,6 +163,10 @@ pub(crate) fn read(
         Some(entry) => boolean(entry, report),
         None => Some(false),
     };
+    let emit = match find(entries, "emit") {
+        Some(entry) => emission::read(entry, condition.as_ref(), report),
+        None => Some(Emission::Final),
+    };
     let (kind, condition) = condition?;
     Some(Draft {
         header,
@@ -171,6 +177,7 @@ pub(crate) fn read(
         condition,
         aliases: aliases?,
         generate: generate?,
+        emit: emit?,
     })
 }
 
@@ -302,6 +309,20 @@ impl Names {
             Self::Rule(reference) => vec![reference],
             Self::Not(inner) => inner.mentions(),
             Self::And(parts) | Self::Or(parts) => parts.iter().flat_map(Self::mentions).collect(),
+        }
+    }
+
+    /// Whether some rule must not match.
+    pub(super) fn has_absence(&self) -> bool {
+        self.lacks(false)
+    }
+
+    /// Whether some rule must not match, `turned` being whether an odd number of `not` stands before.
+    fn lacks(&self, turned: bool) -> bool {
+        match self {
+            Self::Rule(_) => turned,
+            Self::Not(inner) => inner.lacks(!turned),
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(|part| part.lacks(turned)),
         }
     }
 

@@ -5,6 +5,7 @@ mod chain;
 mod combination;
 mod draft;
 mod duration;
+mod emission;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ pub(crate) use chain::{Lookup, resolve};
 pub use combination::Combination;
 pub(crate) use draft::{Draft, Reference, read, references};
 pub(crate) use duration::timespan;
+pub use emission::Emission;
 
 /// A Sigma correlation rule, its references resolved.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +38,8 @@ pub struct Correlation {
     pub aliases: BTreeMap<String, BTreeMap<usize, String>>,
     /// Whether the rules it looks at alert by themselves too.
     pub generate: bool,
+    /// When a finding is told.
+    pub emit: Emission,
     /// Whether a finding is an alert. False when the rule only feeds other correlations, none of which says `generate: true`.
     pub alerts: bool,
 }

@@ -8,7 +8,7 @@ use super::judge::Pace;
 use super::machine::{Item, Machine};
 use super::tally::Held;
 use super::{Event, group_key};
-use crate::outcome::{Contribution, Correlated};
+use crate::outcome::{Contribution, Correlated, Opening, Phase};
 use crate::sources::Sources;
 
 impl<V: Held> Machine<V> {
@@ -28,6 +28,7 @@ impl<V: Held> Machine<V> {
             }
             Pace::SlideWhole | Pace::Tile | Pace::Silence => self.window_end(head.time_ns),
         };
+        let opening = self.opening(&head, sources)?;
         let mut parts = Vec::new();
         let mut events = Vec::with_capacity(window.len());
         let mut last: Option<Event> = None;
@@ -61,6 +62,20 @@ impl<V: Held> Machine<V> {
             number,
             events,
             parts,
+            opening,
+            revision: 0,
+            phase: Phase::Final,
+        })
+    }
+
+    /// What a window begins with.
+    pub(super) fn opening(&self, head: &Event, sources: &Sources) -> Option<Opening> {
+        if let Some(part) = self.parts.get(head) {
+            return Some(Opening::Finding(Arc::clone(part)));
+        }
+        Some(Opening::Event {
+            source: sources.get(head.source)?.clone(),
+            offset: head.offset,
         })
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::Event;
+use super::early::Told;
 use super::judge::{Pace, Seen};
 use super::node::Node;
 use super::parts::Parts;
@@ -25,10 +26,12 @@ use crate::sources::Sources;
 /// its window.
 pub(crate) struct Machine<V> {
     pub(super) node: Arc<Node>,
-    groups: HashMap<Arc<[u8]>, Group<V>>,
+    pub(super) groups: HashMap<Arc<[u8]>, Group<V>>,
     /// When each group must be looked at next. A group that has been rescheduled leaves its old entry behind, which is skipped.
     due: BinaryHeap<Reverse<(i64, Arc<[u8]>)>>,
     pub(super) parts: Parts,
+    /// Of a rule that emits early, what it has told.
+    pub(super) told: Option<Told>,
     items: usize,
     /// Bytes of keys and of values that are not part of their items.
     bytes: usize,
@@ -42,8 +45,8 @@ pub(super) struct Item<V> {
 }
 
 #[derive(Debug)]
-struct Group<V> {
-    items: Vec<Item<V>>,
+pub(super) struct Group<V> {
+    pub(super) items: Vec<Item<V>>,
     sorted: bool,
     /// Events before this time have been used up.
     taken_ns: Option<i64>,
@@ -63,6 +66,7 @@ pub(crate) enum Arrival {
 impl<V: Held> Machine<V> {
     pub(super) fn new(node: Arc<Node>) -> Self {
         Self {
+            told: node.emits_early().then(Told::default),
             node,
             groups: HashMap::new(),
             due: BinaryHeap::new(),
@@ -92,6 +96,9 @@ impl<V: Held> Machine<V> {
         if known.is_none() {
             self.bytes += key.len();
             self.groups.insert(key.into(), Group::default());
+        }
+        if let Some(told) = &mut self.told {
+            told.stir(key);
         }
         let Some(group) = self.groups.get_mut(key) else {
             return Arrival::Late;
@@ -134,6 +141,7 @@ impl<V: Held> Machine<V> {
             + self.bytes
             + self.groups.len() * group
             + self.parts.size()
+            + self.told.as_ref().map_or(0, Told::size)
     }
 
     fn decide(
@@ -146,18 +154,27 @@ impl<V: Held> Machine<V> {
         let Some(mut group) = self.groups.remove(key) else {
             return;
         };
-        let before = group.items.len();
-        let all = group.sort(&self.parts, sources, self.node.one_rule_an_event());
-        for gone in all {
-            self.bytes -= gone.value.bytes();
-            self.parts.forget(&gone.event);
+        self.put_in_order(&mut group, sources);
+        let mut told = self.told.take();
+        let (decided, taken_ns) = self.scan(&group.items, watermark_ns, &mut |window, number| {
+            let Some(mut finding) = self.finding(key, window, number, sources) else {
+                return;
+            };
+            if let (Some(told), Some(opener)) = (&mut told, window.first()) {
+                told.settle(key, &opener.event, &mut finding);
+            }
+            found.push(finding);
+        });
+        if let Some(told) = &mut told {
+            told.decided(key);
         }
-        let decided = self.windows(key, &mut group, watermark_ns, sources, found);
+        self.told = told;
+        group.taken_ns = taken_ns.or(group.taken_ns);
         for item in group.items.drain(..decided) {
             self.bytes -= item.value.bytes();
             self.parts.forget(&item.event);
         }
-        self.items -= before - group.items.len();
+        self.items -= decided;
         group.due_ns = match (group.items.first(), group.taken_ns) {
             (Some(head), _) => Some(self.window_end(head.event.time_ns)),
             // It is remembered for as long as an event of the used-up time could still be mistaken for a new one.
@@ -173,18 +190,26 @@ impl<V: Held> Machine<V> {
         }
     }
 
-    /// Looks at all windows of a group that are due. Answers how many of its items are decided.
-    fn windows(
+    /// Puts the events of a group, which is not among the groups at the moment, in order, each once.
+    pub(super) fn put_in_order(&mut self, group: &mut Group<V>, sources: &Sources) {
+        for gone in group.sort(&self.parts, sources, self.node.one_rule_an_event()) {
+            self.items -= 1;
+            self.bytes -= gone.value.bytes();
+            self.parts.forget(&gone.event);
+        }
+    }
+
+    /// Looks at all windows of a group's items that end by the watermark, and hands those that are findings to `found`, with the number
+    /// that was compared. Answers how many of the items are decided, and up to when time is used up.
+    pub(super) fn scan(
         &self,
-        key: &[u8],
-        group: &mut Group<V>,
+        items: &[Item<V>],
         watermark_ns: i64,
-        sources: &Sources,
-        found: &mut Vec<Correlated>,
-    ) -> usize {
+        found: &mut dyn FnMut(&[Item<V>], f64),
+    ) -> (usize, Option<i64>) {
         let judge = &self.node.judge;
-        let items = &group.items;
         let (mut decided, mut stop, mut known) = (0, 0, 0);
+        let mut taken_ns = None;
         let mut seen = Seen::new(judge);
         while let Some(head) = items.get(decided) {
             let end_ns = self.window_end(head.event.time_ns);
@@ -207,7 +232,7 @@ impl<V: Held> Machine<V> {
                 verdict = judge.verdict(window, &seen);
             }
             if let Some(number) = verdict {
-                found.extend(self.finding(key, window, number, sources));
+                found(window, number);
             } else if judge.pace != Pace::Tile {
                 for item in items
                     .get(decided..(decided + first).min(known))
@@ -218,13 +243,13 @@ impl<V: Held> Machine<V> {
                 decided += first;
                 continue;
             }
-            group.taken_ns = Some(end_ns);
+            taken_ns = Some(end_ns);
             // At the end of time the window may not reach past its first event.
             decided += window.len().max(1);
             seen = Seen::new(judge);
             known = decided;
         }
-        decided
+        (decided, taken_ns)
     }
 
     pub(super) fn window_end(&self, start_ns: i64) -> i64 {

@@ -72,6 +72,27 @@ impl Machines {
         kept
     }
 
+    /// What these nodes would leave hanging if they held from now on: findings that were told early, of rules that are not among them.
+    pub(crate) fn orphans(&self, nodes: &[Arc<Node>]) -> Vec<Correlated> {
+        let stays = |any: &&Any| {
+            let old = with!(any, of => of.node.fingerprint);
+            nodes.iter().any(|node| node.fingerprint == old)
+        };
+        let gone = self.0.iter().filter(|any| !stays(any));
+        gone.flat_map(|any| {
+            let told = with!(any, of => of.told.as_ref());
+            told.into_iter().flat_map(super::early::Told::withdraw_all)
+        })
+        .collect()
+    }
+
+    /// Tells what rules that emit early have found so far, as far as it has changed.
+    pub(crate) fn tell(&mut self, sources: &Sources, found: &mut Vec<Correlated>) {
+        for any in &mut self.0 {
+            with!(any, of => of.tell(sources, found));
+        }
+    }
+
     /// Approximate bytes held.
     pub(crate) fn size(&self) -> usize {
         self.0.iter().map(|any| with!(any, of => of.size())).sum()
@@ -142,6 +163,9 @@ impl<V: Held> Machine<V> {
     fn adopt(&mut self, node: Arc<Node>, moves: &Moves) {
         self.node = node;
         self.parts.renumber(moves);
+        if let Some(told) = &mut self.told {
+            told.renumber(moves);
+        }
     }
 
     fn add_all<'a>(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use haechi_rules::{
-    CompareOp, Correlation, CorrelationCondition, CorrelationKind, Referent, RuleSet,
+    CompareOp, Correlation, CorrelationCondition, CorrelationKind, Emission, Referent, RuleSet,
 };
 
 use super::group_key;
@@ -229,7 +229,12 @@ impl Tree<'_> {
                 ])
             }
         };
-        let digest = blake3::hash(meaning.to_string().as_bytes());
+        let mut meaning = meaning.to_string();
+        // What was told early has to be told to its end by the same rule.
+        if rule.emit == Emission::Early && path.is_empty() {
+            meaning.push_str(" early 1");
+        }
+        let digest = blake3::hash(meaning.as_bytes());
         digest.as_bytes().first_chunk().copied().unwrap_or_default()
     }
 }
@@ -241,6 +246,11 @@ impl Node {
             self.rule.kind,
             CorrelationKind::Temporal | CorrelationKind::TemporalOrdered
         )
+    }
+
+    /// Whether its findings are told as soon as its condition holds.
+    pub(super) fn emits_early(&self) -> bool {
+        self.parent.is_none() && self.rule.emit == Emission::Early
     }
 
     /// The exchange partition of a group.

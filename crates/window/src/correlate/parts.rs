@@ -7,7 +7,7 @@ use haechi_rules::{Correlation, Referent};
 use rustc_hash::FxHashMap;
 
 use super::Event;
-use crate::outcome::{Contribution, Correlated};
+use crate::outcome::{Contribution, Correlated, Opening};
 use crate::sources::Sources;
 
 /// The source of an event that is a finding; its offset is then a number in [`Parts`].
@@ -124,7 +124,7 @@ impl Moves {
     }
 
     /// A finding under the new numbers. A rule that is not there any more has none.
-    fn of(&self, finding: &Correlated) -> Correlated {
+    pub(super) fn of(&self, finding: &Correlated) -> Correlated {
         let mut moved = finding.clone();
         let rule = self.correlations.get(&moved.rule);
         moved.rule = rule.copied().unwrap_or(usize::MAX);
@@ -136,6 +136,9 @@ impl Moves {
                 .unwrap_or(u32::MAX);
         }
         for part in &mut moved.parts {
+            *part = Arc::new(self.of(part));
+        }
+        if let Opening::Finding(part) = &mut moved.opening {
             *part = Arc::new(self.of(part));
         }
         moved

@@ -12,7 +12,7 @@ use super::naive_correlation::findings;
 use super::world::{Event, SECOND, Setup, correlation, plan, rule_set, run};
 use crate::Outcome;
 
-fn cases() -> ProptestConfig {
+pub(super) fn cases() -> ProptestConfig {
     let cases = std::env::var("HAECHI_CASES").ok();
     ProptestConfig::with_cases(cases.map_or(48, |cases| cases.parse().unwrap()))
 }
@@ -29,7 +29,7 @@ fn agree(rules: &RuleSet, setup: &Setup, log: &[Event], order: &[usize]) -> Test
     Ok(())
 }
 
-fn order() -> impl Strategy<Value = Vec<usize>> {
+pub(super) fn order() -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(0usize..3, 1..10)
 }
 
@@ -60,7 +60,7 @@ fn combination(rules: usize) -> impl Strategy<Value = Combination> {
 }
 
 /// A correlation of three detections, by host or all together.
-fn rule(
+pub(super) fn rule(
     kind: CorrelationKind,
     condition: CorrelationCondition,
     timespan: i64,

@@ -9,6 +9,7 @@
 
 mod correlations;
 mod counting;
+mod early;
 mod exchange;
 mod laws;
 mod logs;

@@ -8,7 +8,7 @@ use haechi_rules::{
 };
 
 use super::world::{Event, source};
-use crate::{Contribution, Correlated};
+use crate::{Contribution, Correlated, Opening, Phase};
 
 /// A log event, or a finding of a correlation below, as one correlation sees it.
 #[derive(Debug, Clone)]
@@ -194,6 +194,15 @@ fn of_group(
                     .iter()
                     .filter_map(|entry| entry.part.clone())
                     .collect(),
+                opening: match &window[0].part {
+                    Some(part) => Opening::Finding(part.clone()),
+                    None => Opening::Event {
+                        source: window[0].events[0].source.clone(),
+                        offset: window[0].events[0].offset,
+                    },
+                },
+                revision: 0,
+                phase: Phase::Final,
             });
         }
         let used = number.is_some() || tiles(rule);

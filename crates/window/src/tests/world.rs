@@ -10,8 +10,8 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use haechi_rules::{
-    CompareOp, Correlation, CorrelationCondition, CorrelationKind, DetectionRule, Expr, FieldType,
-    Level, Logsource, Referent, Rollup, RollupKind, RuleHeader, RuleSet, Span,
+    CompareOp, Correlation, CorrelationCondition, CorrelationKind, DetectionRule, Emission, Expr,
+    FieldType, Level, Logsource, Referent, Rollup, RollupKind, RuleHeader, RuleSet, Span,
 };
 
 use crate::{Merger, Outcome, Partials, Plan, Progress, RowOrigins, SourceClock, SourceId, Tables};
@@ -60,6 +60,7 @@ pub(super) fn correlation(
         condition: CorrelationCondition::Number(condition.to_vec()),
         aliases: BTreeMap::new(),
         generate: false,
+        emit: Emission::Final,
         alerts: true,
     }
 }

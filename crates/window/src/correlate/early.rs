@@ -1,0 +1,220 @@
+//! Findings that are told before the watermark has passed their windows: `emit: early`.
+//!
+//! What is open after a record is what would be found if no further event came. The difference to what was told before is told: a
+//! finding that is new, one that has changed, one that is none any more. So each finding is told at most once a record.
+//! The windows themselves are decided by the watermark, as those of all rules are; that confirms what was told.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::Event;
+use super::machine::{Group, Machine};
+use super::parts::Moves;
+use super::tally::Held;
+use crate::outcome::{Contribution, Correlated, Opening, Phase};
+use crate::sources::Sources;
+
+/// What one correlation has told early in one exchange partition.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    groups: HashMap<Arc<[u8]>, Vec<Finding>>,
+    /// Groups in which something has happened since it was last told what is open.
+    stirred: BTreeSet<Arc<[u8]>>,
+    /// Windows that were decided since, by group.
+    settled: HashMap<Arc<[u8]>, Vec<Settled>>,
+}
+
+/// A finding that was told and is not final.
+#[derive(Debug, Clone)]
+struct Finding {
+    /// The event that its window begins with.
+    opener: Event,
+    /// How many items its window had.
+    items: usize,
+    /// As it was told, but with its first event alone and without its parts.
+    said: Correlated,
+    /// It was withdrawn. It is remembered while it may still come back, so that its revisions go on.
+    withdrawn: bool,
+}
+
+/// A final finding's window.
+#[derive(Debug)]
+struct Settled {
+    start_ns: i64,
+    opening: Opening,
+}
+
+impl Told {
+    /// Something has happened in a group.
+    pub(super) fn stir(&mut self, key: &[u8]) {
+        if !self.stirred.contains(key) {
+            self.stirred.insert(key.into());
+        }
+    }
+
+    /// A window was decided: what was told early of it is now final.
+    pub(super) fn settle(&mut self, key: &Arc<[u8]>, opener: &Event, found: &mut Correlated) {
+        if let Some(told) = self.groups.get_mut(key)
+            && let Some(at) = told.iter().position(|told| told.opener.is_same(opener))
+        {
+            found.revision = told.swap_remove(at).said.revision.saturating_add(1);
+        }
+        self.settled
+            .entry(Arc::clone(key))
+            .or_default()
+            .push(Settled {
+                start_ns: opener.time_ns,
+                opening: found.opening.clone(),
+            });
+    }
+
+    /// Events of a group were decided: what was told of them has to be looked at.
+    pub(super) fn decided(&mut self, key: &Arc<[u8]>) {
+        if self.groups.contains_key(key) {
+            self.stir(key);
+        }
+    }
+
+    /// All that is open, as withdrawn: the rule is gone.
+    pub(super) fn withdraw_all(&self) -> impl Iterator<Item = Correlated> + '_ {
+        let told = self.groups.values().flatten();
+        told.filter(|told| !told.withdrawn)
+            .map(|told| told.withdraw(None).said)
+    }
+
+    /// The rules have other numbers now.
+    pub(super) fn renumber(&mut self, moves: &Moves) {
+        for told in self.groups.values_mut().flatten() {
+            told.said = moves.of(&told.said);
+        }
+    }
+
+    /// Approximate bytes held.
+    pub(super) fn size(&self) -> usize {
+        let one = size_of::<Finding>() + size_of::<Contribution>();
+        let told: usize = self.groups.values().map(Vec::len).sum();
+        told * one + self.groups.len() * size_of::<(Arc<[u8]>, Vec<Finding>)>()
+    }
+}
+
+impl Finding {
+    fn new(opener: Event, items: usize, found: &Correlated) -> Self {
+        let said = Correlated {
+            events: found.events.first().cloned().into_iter().collect(),
+            parts: Vec::new(),
+            group: found.group.clone(),
+            opening: found.opening.clone(),
+            phase: Phase::Open,
+            ..*found
+        };
+        Self {
+            opener,
+            items,
+            said,
+            withdrawn: false,
+        }
+    }
+
+    fn withdraw(&self, by: Option<Opening>) -> Self {
+        let mut gone = self.clone();
+        gone.withdrawn = true;
+        gone.said.revision = gone.said.revision.saturating_add(1);
+        gone.said.phase = Phase::Withdrawn(by);
+        gone
+    }
+}
+
+impl<V: Held> Machine<V> {
+    /// Tells what has become of the groups in which something has happened.
+    pub(super) fn tell(&mut self, sources: &Sources, found: &mut Vec<Correlated>) {
+        let Some(mut told) = self.told.take() else {
+            return;
+        };
+        for key in std::mem::take(&mut told.stirred) {
+            let before = told.groups.remove(&key).unwrap_or_default();
+            let settled = told.settled.get(&key).map_or(&[][..], Vec::as_slice);
+            let now = self.tell_group(&key, before, settled, sources, found);
+            if !now.is_empty() {
+                told.groups.insert(key, now);
+            }
+        }
+        told.settled.clear();
+        self.told = Some(told);
+    }
+
+    fn tell_group(
+        &mut self,
+        key: &Arc<[u8]>,
+        mut before: Vec<Finding>,
+        settled: &[Settled],
+        sources: &Sources,
+        found: &mut Vec<Correlated>,
+    ) -> Vec<Finding> {
+        let mut group = self.take_in_order(key, sources);
+        let items = group.as_ref().map_or(&[][..], |group| &group.items);
+        let mut now: Vec<Finding> = Vec::new();
+        self.scan(items, i64::MAX, &mut |window, number| {
+            let Some(opener) = window.first().map(|item| item.event) else {
+                return;
+            };
+            let at = before.iter().position(|told| told.opener.is_same(&opener));
+            let earlier = at.map(|at| before.swap_remove(at));
+            let unchanged = |told: &Finding| {
+                !told.withdrawn
+                    && told.items == window.len()
+                    && told.said.number.to_bits() == number.to_bits()
+            };
+            if let Some(told) = earlier.as_ref().filter(|told| unchanged(told)) {
+                now.push(told.clone());
+            } else if let Some(mut new) = self.finding(key, window, number, sources) {
+                new.phase = Phase::Open;
+                let revision = |told: &Finding| told.said.revision.saturating_add(1);
+                new.revision = earlier.as_ref().map_or(0, revision);
+                now.push(Finding::new(opener, window.len(), &new));
+                found.push(new);
+            }
+        });
+        let oldest_ns = items.first().map(|item| item.event.time_ns);
+        for told in before {
+            let gone = if told.withdrawn {
+                told
+            } else {
+                let by = self.instead(&told, &now, settled);
+                let gone = told.withdraw(by);
+                found.push(gone.said.clone());
+                gone
+            };
+            // It can come back only while its first event is undecided.
+            if oldest_ns.is_some_and(|oldest_ns| oldest_ns <= gone.opener.time_ns) {
+                now.push(gone);
+            }
+        }
+        if let Some(group) = group.take() {
+            self.groups.insert(Arc::clone(key), group);
+        }
+        now
+    }
+
+    /// The finding that a withdrawn one's first event belongs to or, if there is none, the first one that shares its time.
+    fn instead(&self, gone: &Finding, now: &[Finding], settled: &[Settled]) -> Option<Opening> {
+        let (start_ns, end_ns) = (gone.opener.time_ns, self.window_end(gone.opener.time_ns));
+        let open = now.iter().filter(|told| !told.withdrawn);
+        let open = open.map(|told| (told.opener.time_ns, &told.said.opening));
+        let decided = settled.iter().map(|of| (of.start_ns, &of.opening));
+        let overlapping = decided
+            .chain(open)
+            .filter(|(other_ns, _)| *other_ns < end_ns && start_ns < self.window_end(*other_ns));
+        // Windows do not overlap each other, so the earliest is the one that has the first event, if any has.
+        let first = overlapping.min_by_key(|(other_ns, _)| *other_ns)?;
+        Some(first.1.clone())
+    }
+
+    /// Takes a group out, its events in order.
+    fn take_in_order(&mut self, key: &Arc<[u8]>, sources: &Sources) -> Option<Group<V>> {
+        let mut group = self.groups.remove(key)?;
+        self.put_in_order(&mut group, sources);
+        Some(group)
+    }
+}
