@@ -227,10 +227,13 @@ impl World {
         self.note(|| format!("{at} offset {offset}: {text}"));
     }
 
-    /// Whether everything written was read, and nothing is under way.
+    /// Whether everything written was read, and nothing is under way: nor does the group wait for somebody who is dead, whose
+    /// partitions nobody speaks for.
     pub(crate) fn is_at_rest(&self) -> bool {
         let unread = |topic: &str| self.cluster.has_unread(topic);
+        let alive = |number: &u64| self.clients.get(number).is_some_and(|client| !client.dead);
         self.plan.is_written()
+            && self.group.clients().iter().all(alive)
             && !self.cluster.is_busy()
             && !self.group.wants_rebalance
             && !self.plan.topics.keys().any(|topic| unread(topic))
