@@ -34,6 +34,7 @@ pub mod skew;
 pub mod stage1;
 pub mod stage2;
 pub mod supervisor;
+pub mod watchdog;
 pub mod worker;
 
 pub use clock::{Clock, SystemClock};

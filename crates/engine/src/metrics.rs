@@ -51,6 +51,7 @@ pub struct Metrics {
     rss: IntGauge,
     pub(crate) restarts: IntCounter,
     pub(crate) panics: IntCounter,
+    pub(crate) stuck: IntGauge,
 }
 
 /// Registers metrics one by one, so that a name or label mistake shows up where it is made.
@@ -138,6 +139,7 @@ impl Metrics {
             rss: b.add(IntGauge::new("haechi_resident_memory_bytes", "resident memory of the process"))?,
             restarts: b.counter("haechi_worker_restarts_total", "workers started again with a new handle on the log")?,
             panics: b.counter("haechi_worker_panics_total", "workers that panicked")?,
+            stuck: b.add(IntGauge::new("haechi_stuck_workers", "workers whose loop does not turn"))?,
             registry: b.registry,
         }))
     }

@@ -1,7 +1,8 @@
 //! Starts the workers, restarts one that was fenced off or panicked, and stops them all.
 //!
 //! A worker that ends badly takes nothing with it: what it had not committed is read again, by itself with a new
-//! handle or by whoever gets its partitions.
+//! handle or by whoever gets its partitions. One that does not end but is stuck in a call for good ends the process
+//! ([`crate::watchdog`]): a thread cannot be ended from outside.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use tracing::{error, info, warn};
 use crate::error::WorkerError;
 use crate::metrics::Metrics;
 use crate::settings::Run;
+use crate::watchdog::{Verdict, Watchdog};
 use crate::worker::{Shared, Worker};
 
 /// Opens worker `n`'s own handle on the log.
@@ -61,6 +63,13 @@ pub struct Supervisor {
     metrics: Arc<Metrics>,
     open: OpenLog,
     stop: Arc<AtomicBool>,
+    last_resort: Option<LastResort>,
+}
+
+/// What ends the process, given the number of a worker that has been stuck for so long.
+struct LastResort {
+    patience: Duration,
+    end: Box<dyn Fn(usize) + Send + Sync>,
 }
 
 impl Supervisor {
@@ -77,7 +86,23 @@ impl Supervisor {
             metrics,
             open,
             stop,
+            last_resort: None,
         }
+    }
+
+    /// Watches for workers that are stuck. When one has been unhealthy for `patience`, `end` is to end the process; it is given the
+    /// worker's number. Without this nobody watches: where whoever takes the results may let them wait, waiting is no defect.
+    #[must_use]
+    pub fn ending_with(
+        mut self,
+        patience: Duration,
+        end: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Self {
+        self.last_resort = Some(LastResort {
+            patience,
+            end: Box::new(end),
+        });
+        self
     }
 
     /// Runs `workers` workers until told to stop or, in a bounded run, until nothing is left to do.
@@ -105,7 +130,14 @@ impl Supervisor {
                         })?,
                 );
             }
+            let mut watch = self.last_resort.as_ref().map(|last_resort| {
+                let watchdog = Watchdog::new(last_resort.patience);
+                (watchdog, last_resort)
+            });
             while threads.iter().any(|thread| !thread.is_finished()) {
+                if let Some((watchdog, last_resort)) = &mut watch {
+                    self.watch(watchdog, last_resort);
+                }
                 if self.shared.settings.run == Run::UntilEnd && self.shared.health.finished() {
                     self.stop.store(true, Ordering::SeqCst);
                 }
@@ -117,6 +149,28 @@ impl Supervisor {
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)
             .map_or(Ok(()), Err)
+    }
+
+    fn watch(&self, watchdog: &mut Watchdog, last_resort: &LastResort) {
+        for verdict in watchdog.look(&self.shared.health.stuck(), Instant::now()) {
+            match verdict {
+                Verdict::Stuck(worker) => warn!(
+                    worker,
+                    "the worker's loop does not turn: it waits for a call that does not return; if that lasts, the process ends, and what was not committed is read again"
+                ),
+                Verdict::Turns(worker) => info!(worker, "the worker's loop turns again"),
+                Verdict::Hopeless(worker) => {
+                    error!(
+                        worker,
+                        "the worker is stuck for good: ending the process, start it again"
+                    );
+                    (last_resort.end)(worker);
+                }
+            }
+        }
+        self.metrics
+            .stuck
+            .set(i64::try_from(watchdog.count()).unwrap_or(i64::MAX));
     }
 
     /// One worker's life, over as many handles as it takes.

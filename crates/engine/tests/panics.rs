@@ -1,4 +1,5 @@
-//! A worker that panics: what it had not committed is read again, and nothing shows outside but a counter.
+//! A worker that panics: what it had not committed is read again, and nothing shows outside but a counter. One that is stuck is
+//! noticed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,8 +9,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -36,14 +37,43 @@ rollup: {sql: \"SELECT count(*) AS n FROM events GROUP BY tumble(interval '1 hou
 ";
 const EVENTS: usize = 500;
 
-/// A log whose commits panic: the third, and so on, `left` times.
-struct Panicking {
-    log: Box<dyn Log>,
-    commits: usize,
-    left: Arc<AtomicUsize>,
+/// What goes wrong with a handle's second commit.
+#[derive(Clone)]
+enum Wrong {
+    /// It panics, so many times.
+    Panics(Arc<AtomicUsize>),
+    /// It does not return before this is set.
+    Waits(Arc<AtomicBool>),
 }
 
-impl Log for Panicking {
+impl Wrong {
+    fn happen(&self) {
+        match self {
+            Self::Panics(left) => {
+                let take = |left: usize| left.checked_sub(1);
+                if left
+                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+                    .is_ok()
+                {
+                    panic!("as the test wants it");
+                }
+            }
+            Self::Waits(until) => {
+                while !until.load(Ordering::SeqCst) {
+                    thread::sleep(Duration::from_millis(5));
+                }
+            }
+        }
+    }
+}
+
+struct Troubled {
+    log: Box<dyn Log>,
+    commits: usize,
+    wrong: Wrong,
+}
+
+impl Log for Troubled {
     fn poll(&mut self, wait: Duration) -> Result<Vec<Event>, LogError> {
         self.log.poll(wait)
     }
@@ -61,14 +91,8 @@ impl Log for Panicking {
     }
     fn commit(&mut self, offsets: &[(TopicPartition, i64, String)]) -> Result<(), LogError> {
         self.commits += 1;
-        let take = |left: usize| left.checked_sub(1);
-        if self.commits == 2
-            && self
-                .left
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
-                .is_ok()
-        {
-            panic!("as the test wants it");
+        if self.commits == 2 {
+            self.wrong.happen();
         }
         self.log.commit(offsets)
     }
@@ -129,8 +153,12 @@ fn settings() -> Settings {
     }
 }
 
-/// Runs over the events with a worker that panics so often; answers how it ended, the metrics, and what came out.
-fn run(panics: usize) -> (Result<(), RunError>, String, BTreeMap<String, Vec<String>>) {
+/// Runs over the events with a worker that something goes wrong with; answers how it ended, the metrics, and what came out. Workers
+/// that are stuck for a while are given to `end`.
+fn run(
+    wrong: Wrong,
+    end: impl Fn(usize) + Send + Sync + 'static,
+) -> (Result<(), RunError>, String, BTreeMap<String, Vec<String>>) {
     let log = EmbeddedLog::new(EmbeddedConfig {
         // The second one keeps the outputs open while the first one is away.
         workers: 2,
@@ -163,18 +191,18 @@ fn run(panics: usize) -> (Result<(), RunError>, String, BTreeMap<String, Vec<Str
         profiler: None,
         settings: Arc::new(settings()),
         clock: Arc::new(SystemClock),
-        health: Arc::new(Health::new(2, Duration::from_secs(60))),
+        health: Arc::new(Health::new(2, Duration::from_millis(300))),
     };
-    let left = Arc::new(AtomicUsize::new(panics));
     let open: OpenLog = Arc::new(move |worker| {
-        Ok(Box::new(Panicking {
+        Ok(Box::new(Troubled {
             log: Box::new(log.worker(worker)?),
             commits: if worker == 0 { 0 } else { usize::MAX / 2 },
-            left: Arc::clone(&left),
+            wrong: wrong.clone(),
         }) as Box<dyn Log>)
     });
     let stop = Arc::new(AtomicBool::new(false));
-    let supervisor = Supervisor::new(shared, Arc::clone(&metrics), open, stop);
+    let supervisor = Supervisor::new(shared, Arc::clone(&metrics), open, stop)
+        .ending_with(Duration::from_millis(200), end);
     let running = thread::spawn(move || supervisor.run(2));
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for output in outputs.flatten() {
@@ -189,9 +217,13 @@ fn run(panics: usize) -> (Result<(), RunError>, String, BTreeMap<String, Vec<Str
     (ended, metrics.render(), found)
 }
 
+fn panics(times: usize) -> Wrong {
+    Wrong::Panics(Arc::new(AtomicUsize::new(times)))
+}
+
 #[test]
 fn what_was_not_committed_is_read_again() {
-    let (ended, metrics, found) = run(2);
+    let (ended, metrics, found) = run(panics(2), |_| {});
     ended.unwrap();
     assert_eq!(found["alerts"].len(), EVENTS);
     assert_eq!(found["rollups"].len(), 1);
@@ -208,11 +240,27 @@ fn what_was_not_committed_is_read_again() {
 
 #[test]
 fn a_worker_that_panics_again_and_again_ends_the_process() {
-    let (ended, metrics, _) = run(usize::MAX);
+    let (ended, metrics, _) = run(panics(usize::MAX), |_| {});
     let error = ended.unwrap_err().to_string();
     assert!(error.contains("as the test wants it"), "{error}");
     assert!(
         metrics.contains("haechi_worker_panics_total 3"),
         "{metrics}"
     );
+}
+
+#[test]
+fn a_worker_that_is_stuck_ends_the_process() {
+    let until = Arc::new(AtomicBool::new(false));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (release, tell) = (Arc::clone(&until), Arc::clone(&told));
+    // Where a real process would end, this one lets the worker go on.
+    let (ended, metrics, found) = run(Wrong::Waits(until), move |worker| {
+        tell.lock().unwrap().push(worker);
+        release.store(true, Ordering::SeqCst);
+    });
+    ended.unwrap();
+    assert_eq!(told.lock().unwrap().first(), Some(&0));
+    assert_eq!(found["alerts"].len(), EVENTS);
+    assert!(metrics.contains("haechi_stuck_workers 0"), "{metrics}");
 }

@@ -26,6 +26,11 @@ use crate::{http, logging, stop};
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// A loop that has not turned for so long is reported as unhealthy. Longer than a commit may take.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
+/// A loop that has been unhealthy for so long ends the process. The group waits no longer for a member that does not poll
+/// (`max.poll.interval.ms`, five minutes).
+const GIVE_UP_AFTER: Duration = Duration::from_secs(240);
+/// Exit status of a process with a stuck worker: EX_SOFTWARE of sysexits.h.
+const EXIT_STUCK: i32 = 70;
 /// Records of one poll.
 const BATCH_ROWS: usize = 4096;
 /// Bytes of one poll.
@@ -144,7 +149,9 @@ pub(super) fn start(
     if let Some(reload) = reload {
         reload.watch(Arc::clone(&releases), Arc::clone(&metrics))?;
     }
-    Supervisor::new(shared, Arc::clone(&metrics), open, stop).run(workers)?;
+    Supervisor::new(shared, Arc::clone(&metrics), open, stop)
+        .ending_with(GIVE_UP_AFTER, |_| std::process::exit(EXIT_STUCK))
+        .run(workers)?;
     Ok(metrics.summary(&releases.current()))
 }
 
