@@ -4,8 +4,8 @@
   expected.py count  FILE TIME WHERE=VALUE GROUP SECONDS GTE    findings of an event_count
   expected.py rollup FILE TIME GROUP DISTINCT NUMBER SECONDS    rows of a rollup
 
-FILE holds a JSON object a line; TIME, WHERE, GROUP, DISTINCT and NUMBER are fields of it. Events without TIME or GROUP are
-left out. A finding is {"group", "time" (ns), "lines"}, a row {"start" (ns), "group", "events", "distinct", "numbers", "sum",
+FILE holds a JSON object a line; TIME, WHERE, GROUP, DISTINCT and NUMBER are fields of it. Events without TIME or GROUP, and lines
+that are not JSON, are left out. A finding is {"group", "time" (ns), "lines"}, a row {"start" (ns), "group", "events", "distinct", "numbers", "sum",
 "min", "max"}; one a line.
 """
 
@@ -34,7 +34,10 @@ def events(path, time, group):
     """(line, time, group, event) of every event that has both, in the order of the file."""
     with open(path, "rb") as file:
         for number, line in enumerate(file):
-            event = json.loads(line)
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
             if event.get(time) is not None and event.get(group) is not None:
                 yield number, nanoseconds(event[time]), text(event[group]), event
 

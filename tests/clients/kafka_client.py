@@ -11,7 +11,7 @@
   kafka_client.py BROKER settings TOPIC                 those that are the topic's own
   kafka_client.py BROKER offsets TOPIC GROUP            {partition: [committed or null, end]}
 
-`read` prints {"partition", "offset", "key", "headers", "value" (text) or "hex"}.
+`read` prints {"partition", "offset", "timestamp" (ms), "key", "headers", "value" (text) or "hex"}.
 """
 
 import json
@@ -29,7 +29,7 @@ def create(broker, *topics):
     for topic in topics:
         name, partitions, *settings = topic.split(":", 2)
         config = dict(setting.split("=", 1) for setting in settings[0].split(",")) if settings else {}
-        wanted.append(NewTopic(name, int(partitions), 1, config=config))
+        wanted.append(NewTopic(name, int(partitions), -1, config=config))
     admin = AdminClient({"bootstrap.servers": broker})
     for future in admin.create_topics(wanted).values():
         future.result(TIMEOUT)
@@ -110,6 +110,8 @@ def committed(broker, topic, follow=False):
     if metadata.error is not None:
         sys.exit(f"{topic}: {metadata.error}")
     reading = set(metadata.partitions)
+    if not follow:
+        until(lambda: settled(broker, consumer, topic, reading), f"{topic}: a transaction is open and does not end")
     consumer.assign([TopicPartition(topic, partition, 0) for partition in reading])
     while reading:
         message = consumer.poll(0.1 if follow else TIMEOUT)
@@ -126,6 +128,15 @@ def committed(broker, topic, follow=False):
         else:
             sys.exit(f"{topic}: {message.error()}")
     consumer.close()
+
+
+def settled(broker, committed, topic, partitions):
+    """Whether no transaction is open: behind it a reader of committed records sees nothing, and takes that for the end."""
+    consumer = Consumer({"bootstrap.servers": broker, "group.id": "tests", "isolation.level": "read_uncommitted"})
+    places = [TopicPartition(topic, partition) for partition in partitions]
+    ends = [[reader.get_watermark_offsets(place, TIMEOUT)[1] for place in places] for reader in (committed, consumer)]
+    consumer.close()
+    return ends[0] == ends[1]
 
 
 def wait(broker, topic, count, seconds):
@@ -147,6 +158,7 @@ def show(message):
     record = {
         "partition": message.partition(),
         "offset": message.offset(),
+        "timestamp": message.timestamp()[1],
         "key": text(message.key()),
         "headers": {name: text(value) for name, value in message.headers() or []},
     }

@@ -32,6 +32,8 @@ pub struct App {
     pub workers: usize,
     /// `instance`.
     pub instance: Option<String>,
+    /// Instead of the client's broker: `bootstrap.servers`.
+    pub bootstrap: Option<String>,
     /// `format` of the input.
     pub format: &'static str,
     /// `logsource` of the input, as a YAML flow mapping.
@@ -74,6 +76,7 @@ impl App {
             name,
             workers: 2,
             instance: None,
+            bootstrap: None,
             format: "json",
             logsource: "{product: test}",
             timestamp: Some("ts"),
@@ -173,7 +176,7 @@ impl App {
             self.http,
             list(&rules),
             self.schema,
-            self.client.broker
+            self.bootstrap.as_ref().unwrap_or(&self.client.broker)
         );
         for (property, value) in &self.properties {
             text.push_str(&format!("  {property}: '{value}'\n"));

@@ -22,6 +22,8 @@ pub struct Record {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
+    /// When it was sent, milliseconds since 1970.
+    pub timestamp: i64,
     /// Its key, as text.
     pub key: Option<String>,
     /// Its headers, as text.

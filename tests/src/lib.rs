@@ -20,6 +20,7 @@ pub mod broker;
 pub mod cases;
 pub mod data;
 pub mod http;
+pub mod link;
 pub mod process;
 pub mod synthetic;
 

@@ -1,16 +1,22 @@
-//! Several processes on a real broker while a seeded schedule breaks things: they are killed, stopped and gone on with,
-//! added and told to stop, and the broker is restarted. At the end everything written is found, once.
+//! Several processes on real brokers while a seeded schedule breaks things: they are killed, stopped and gone on with,
+//! added and told to stop; brokers are restarted and killed; the network between them is slow, silent and cut; rubbish is
+//! among the events. At the end everything written is found, once.
 //!
-//! `make faults` runs many seeds for two minutes each.
+//! `make faults` runs many seeds for two minutes each, on three brokers.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use haechi_tests::app::App;
 use haechi_tests::broker::Client;
-use haechi_tests::process::Running;
+use haechi_tests::link::{Condition, Link};
+use haechi_tests::process::{Finished, Running};
 use haechi_tests::{repository, synthetic};
 
 use super::{RULES, RUN, assert_logins_in};
@@ -70,11 +76,23 @@ impl Pod {
     }
 }
 
+/// A broker that was started for these tests.
+struct Node {
+    /// As `dev/kafka` takes it: the instance, and which of its nodes, if it has several.
+    name: Vec<String>,
+    /// Between the pods and it; none where there is just one node.
+    link: Option<Link>,
+    /// Its link is good again, or it is started again, then.
+    until: Option<Instant>,
+    is_down: bool,
+}
+
 /// The processes of a run, and what was done to them.
 struct Siege<'a> {
     app: &'a App,
     dice: Dice,
     pods: Vec<Pod>,
+    nodes: Vec<Node>,
     faults: usize,
     begun: Instant,
 }
@@ -86,13 +104,16 @@ fn attack(client: &Client, seed: u64, seconds: u64) -> usize {
     app.idle_timeout = "120s";
     app.commit_interval = ["50ms", "200ms", "1s"][seed as usize % 3];
     app.rule(RULES);
-    let text = synthetic::logins(seconds * RATE);
+    let text = with_rubbish(&synthetic::logins(seconds * RATE));
     let file = app.folder().join("events.ndjson");
     fs::write(&file, &text).expect("the scratch folder can be written");
+    let (nodes, bootstrap) = nodes();
+    app.bootstrap = bootstrap;
     let mut siege = Siege {
         app: &app,
         dice: Dice(seed),
         pods: Vec::new(),
+        nodes,
         faults: 0,
         begun: Instant::now(),
     };
@@ -114,6 +135,63 @@ fn attack(client: &Client, seed: u64, seconds: u64) -> usize {
     faults
 }
 
+/// Every now and then a line is none.
+fn with_rubbish(text: &str) -> String {
+    let line = |(number, line): (usize, &str)| match number % 997 {
+        500 => "{\"ts\":\"2025-03-01T00:00\n".to_owned(),
+        _ => line.to_owned(),
+    };
+    text.split_inclusive('\n').enumerate().map(line).collect()
+}
+
+/// The brokers that were started for these tests, with links to them if they are several, and where the links begin.
+fn nodes() -> (Vec<Node>, Option<String>) {
+    let Ok(instance) = std::env::var("HAECHI_KAFKA_INSTANCE") else {
+        return (Vec::new(), None);
+    };
+    let links = kafka(&["links", &instance]);
+    let new = |name: Vec<String>, link| Node {
+        name,
+        link,
+        until: None,
+        is_down: false,
+    };
+    if !links.status.success() {
+        return (vec![new(vec![instance], None)], None);
+    }
+    let (mut nodes, mut addresses) = (Vec::new(), Vec::new());
+    for line in String::from_utf8_lossy(&links.stdout).lines() {
+        let numbers: Vec<u16> = line
+            .split(' ')
+            .map(|number| number.parse().expect("a number"))
+            .collect();
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let link = link_to(at(numbers[1]), at(numbers[2]));
+        let name = vec![instance.clone(), numbers[0].to_string()];
+        nodes.push(new(name, Some(link)));
+        addresses.push(at(numbers[1]).to_string());
+    }
+    (nodes, Some(addresses.join(",")))
+}
+
+/// One link for all runs: its port is taken once.
+fn link_to(listen: SocketAddr, target: SocketAddr) -> Link {
+    static LINKS: Mutex<BTreeMap<SocketAddr, Link>> = Mutex::new(BTreeMap::new());
+    let mut links = LINKS.lock().expect("no link panics");
+    let link = links
+        .entry(listen)
+        .or_insert_with(|| Link::open(listen, target));
+    link.clone()
+}
+
+fn kafka(arguments: &[&str]) -> Output {
+    Command::new(repository().join("dev/kafka"))
+        .args(arguments)
+        .env_remove("HAECHI_KAFKA")
+        .output()
+        .expect("dev/kafka runs")
+}
+
 /// Writes a second's events about every second. Whole rounds of the partitions keep each line's place.
 fn write(app: &App, text: &str, seconds: u64) {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
@@ -129,6 +207,16 @@ fn write(app: &App, text: &str, seconds: u64) {
 impl Siege<'_> {
     fn note(&self, what: &str) {
         println!("{:6.1} s  {what}", self.begun.elapsed().as_secs_f64());
+    }
+
+    /// What a pod said is kept beside the build, for whoever has to find out what went wrong.
+    fn keep(&self, pod: u32, ended: &Finished) {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("faults")
+            .join(&self.app.name);
+        fs::create_dir_all(&folder).expect("the build's folder can be written");
+        fs::write(folder.join(format!("{pod}.log")), &ended.stderr)
+            .expect("the build's folder can be written");
     }
 
     fn start(&mut self) {
@@ -147,6 +235,7 @@ impl Siege<'_> {
         while begun.elapsed() < until {
             thread::sleep(Duration::from_millis(50));
             self.go_on(false);
+            self.mend(false);
         }
         for pod in &mut self.pods {
             let running = pod.process.is_running();
@@ -169,11 +258,12 @@ impl Siege<'_> {
     fn fault(&mut self) {
         self.faults += 1;
         let number = self.dice.below(self.pods.len());
-        match self.dice.below(8) {
+        match self.dice.below(12) {
             0..=2 => {
                 let pod = self.pods.swap_remove(number);
                 self.note(&format!("pod {} is killed", pod.process.id()));
-                let _ = pod.process.kill();
+                let id = pod.process.id();
+                self.keep(id, &pod.process.kill());
                 self.start();
             }
             3..=4 if self.pods[number].stopped_until.is_none() => {
@@ -181,10 +271,8 @@ impl Siege<'_> {
                 let pod = &mut self.pods[number];
                 pod.signal("STOP");
                 pod.stopped_until = Some(Instant::now() + long);
-                self.note(&format!(
-                    "pod {} stops for {long:?}",
-                    self.pods[number].process.id()
-                ));
+                let id = pod.process.id();
+                self.note(&format!("pod {id} stops for {long:?}"));
             }
             5 if self.pods.len() < 4 => self.start(),
             6 if self.pods.len() > 2 => {
@@ -193,35 +281,105 @@ impl Siege<'_> {
                 if pod.stopped_until.is_some() {
                     pod.signal("CONT");
                 }
-                pod.process.terminate();
-                let _ = pod.process.wait(Duration::from_secs(60)).succeeded();
+                self.mend(true);
+                self.end(pod);
             }
-            _ => self.restart_broker(),
+            7..=8 => self.break_broker(),
+            _ => self.break_link(),
         }
     }
 
-    /// Only a broker that was started for these tests is restarted.
-    fn restart_broker(&mut self) {
-        let Ok(instance) = std::env::var("HAECHI_KAFKA_INSTANCE") else {
+    fn end(&self, pod: Pod) {
+        pod.process.terminate();
+        let id = pod.process.id();
+        self.keep(id, &pod.process.wait(Duration::from_secs(60)).succeeded());
+    }
+
+    /// One broker at a time is away. Of a single one that is told to stop, a transaction that times out meanwhile loses its abort
+    /// marker: it finds no leader for what it wrote to, and takes that for deleted (4.4.0, `TransactionMarkerChannelManager`).
+    /// So that one is always killed.
+    fn break_broker(&mut self) {
+        if self.nodes.is_empty() || self.nodes.iter().any(|node| node.is_down) {
+            self.faults -= 1;
+            return;
+        }
+        let number = self.dice.below(self.nodes.len());
+        let how = if self.nodes.len() > 1 {
+            ["stop", "kill"][self.dice.below(2)]
+        } else {
+            "kill"
+        };
+        let long = Duration::from_millis(self.dice.below(8_000) as u64);
+        let name = self.nodes[number].name.join(" ");
+        self.note(&format!("broker {name}: {how}, for {long:?}"));
+        self.kafka(how, number);
+        let node = &mut self.nodes[number];
+        node.is_down = true;
+        node.until = Some(Instant::now() + long);
+    }
+
+    /// The network between the pods and one broker.
+    fn break_link(&mut self) {
+        let number = self.dice.below(self.nodes.len().max(1));
+        let Some(Node {
+            link: Some(link),
+            until: until @ None,
+            name,
+            ..
+        }) = self.nodes.get_mut(number)
+        else {
             self.faults -= 1;
             return;
         };
-        self.note("the broker is restarted");
-        let how = ["restart", "kill"][self.dice.below(2)];
-        for command in [how, "start"] {
-            let outcome = Command::new(repository().join("dev/kafka"))
-                .args([command, &instance])
-                .env_remove("HAECHI_KAFKA")
-                .output()
-                .expect("dev/kafka runs");
-            assert!(outcome.status.success(), "dev/kafka {command}: {outcome:?}");
+        let long = Duration::from_millis((500 + self.dice.below(9_000)) as u64);
+        let condition = match self.dice.below(3) {
+            0 => Condition::Slow(Duration::from_millis(50 + self.dice.below(450) as u64)),
+            1 => Condition::Mute,
+            _ => Condition::Cut,
+        };
+        link.set(condition);
+        *until = Some(Instant::now() + long);
+        let name = name.join(" ");
+        self.note(&format!(
+            "the network to {name}: {condition:?} for {long:?}"
+        ));
+    }
+
+    /// What has been broken for long enough works again. A silent link first loses what it holds.
+    fn mend(&mut self, all: bool) {
+        for number in 0..self.nodes.len() {
+            let node = &mut self.nodes[number];
+            let due = |until: &mut Instant| all || Instant::now() >= *until;
+            if node.until.take_if(due).is_none() {
+                continue;
+            }
+            if std::mem::take(&mut node.is_down) {
+                self.kafka("start", number);
+            }
+            if let Some(link) = &self.nodes[number].link {
+                link.set(Condition::Cut);
+                thread::sleep(Duration::from_millis(100));
+                link.set(Condition::Good);
+            }
+            let name = self.nodes[number].name.join(" ");
+            self.note(&format!("{name} is as before"));
         }
-        self.note("the broker is back");
+    }
+
+    fn kafka(&self, how: &str, node: usize) {
+        let mut arguments = vec![how];
+        arguments.extend(self.nodes[node].name.iter().map(String::as_str));
+        let outcome = kafka(&arguments);
+        assert!(
+            outcome.status.success(),
+            "dev/kafka {arguments:?}: {outcome:?}"
+        );
     }
 
     /// Nothing breaks any more: everything is read, and all pods end in order.
     fn calm(&mut self) {
         self.go_on(true);
+        self.mend(true);
         self.note("nothing breaks any more");
         let deadline = Instant::now() + CALM;
         let topic = &self.app.topics[0];
@@ -235,9 +393,8 @@ impl Siege<'_> {
             assert!(Instant::now() < deadline, "{topic} is not read to its end");
             thread::sleep(Duration::from_millis(500));
         }
-        for pod in self.pods.drain(..) {
-            pod.process.terminate();
-            let _ = pod.process.wait(Duration::from_secs(60)).succeeded();
+        for pod in std::mem::take(&mut self.pods) {
+            self.end(pod);
         }
     }
 }

@@ -9,6 +9,7 @@ mod generated;
 mod observed;
 mod real_events;
 mod reload;
+mod rolling;
 mod time;
 mod topics;
 
@@ -287,7 +288,28 @@ fn assert_logins_in(app: &App, file: &Path, alerts: &BTreeSet<Alert>, rollups: &
     );
     let of = |what: &str| app.client.read(&app.topic(what));
     assert!(of("late").is_empty(), "nothing is late");
-    assert!(of("dead-letters").is_empty(), "there are no bad records");
+    let number = |text: &str| text.parse::<i64>().expect("a number");
+    let dead: Vec<i64> = of("dead-letters")
+        .iter()
+        .map(|letter| {
+            let header = |name: &str| letter.headers[name].as_str();
+            app.line()(
+                number(header("haechi-partition")) as i32,
+                number(header("haechi-offset")),
+            )
+        })
+        .collect();
+    let once: BTreeSet<i64> = dead.iter().copied().collect();
+    assert_eq!(once.len(), dead.len(), "a dead letter came twice");
+    assert_same(&once, &expected_dead(file));
+}
+
+/// Lines that are not JSON.
+fn expected_dead(file: &Path) -> BTreeSet<i64> {
+    let text = fs::read_to_string(file).unwrap();
+    let bad = |line: &&str| serde_json::from_str::<Value>(line).is_err();
+    let lines = text.lines().enumerate().filter(|(_, line)| bad(line));
+    lines.map(|(number, _)| number as i64).collect()
 }
 
 /// Lines that the single-event rule of [`RULES`] matches.
