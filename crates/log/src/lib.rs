@@ -17,6 +17,7 @@ mod error;
 pub mod kafka;
 mod protocol;
 mod records;
+mod slab;
 
 pub use embedded::{EmbeddedConfig, EmbeddedLog, MemoryTopic, Output};
 pub use error::{Kind, LogError};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::slab::Slab;
+
 /// One partition of one topic: the unit of assignment, order and progress.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicPartition {
@@ -36,7 +38,7 @@ pub struct Records {
     pub at: TopicPartition,
     /// The partition to show in coordinates: `at.partition`, except for files, whose lanes are all partition 0.
     pub partition: i32,
-    data: Vec<u8>,
+    data: Slab,
     index: Vec<Entry>,
     next_offset: i64,
 }
@@ -78,11 +80,11 @@ pub struct Record<'a> {
 impl Records {
     /// No records yet, of `at`, with `partition` as the number to show.
     pub fn new(at: TopicPartition, partition: i32) -> Self {
-        Self::over(at, partition, Vec::new())
+        Self::over(at, partition, Slab::default())
     }
 
     /// No records yet, over a slab that already holds the bytes; see [`Records::push_span`].
-    pub(crate) fn over(at: TopicPartition, partition: i32, data: Vec<u8>) -> Self {
+    pub(crate) fn over(at: TopicPartition, partition: i32, data: Slab) -> Self {
         Self {
             at,
             partition,
@@ -127,7 +129,7 @@ impl Records {
     fn store(&mut self, bytes: Option<&[u8]>) -> Span {
         let Some(bytes) = bytes else { return ABSENT };
         let start = self.data.len();
-        self.data.extend_from_slice(bytes);
+        self.data.extend(bytes);
         Span {
             start,
             len: bytes.len(),

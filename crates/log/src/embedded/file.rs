@@ -18,7 +18,7 @@ const READ_BYTES: usize = 128 << 10;
 /// A file opened for reading its uncompressed bytes.
 pub(super) struct Input {
     /// The uncompressed bytes.
-    pub(super) reader: Box<dyn BufRead>,
+    pub(super) reader: Box<dyn Read>,
     /// How it is compressed, for messages.
     pub(super) compression: Compression,
     /// How many bytes of the file itself the reader has used.
@@ -81,7 +81,7 @@ impl Input {
             inner: Cursor::new(start).chain(BufReader::with_capacity(READ_BYTES, source)),
             used: Arc::clone(&used),
         };
-        let reader: Box<dyn BufRead> = match compression {
+        let reader: Box<dyn Read> = match compression {
             Compression::Plain => Box::new(counted),
             Compression::Gzip => Box::new(buffered(MultiGzDecoder::new(counted))),
             Compression::Zstd => {

@@ -1,12 +1,14 @@
 //! A file's lines, as blocks of records.
 
-use std::io::{self, BufRead, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use memchr::{memchr, memrchr};
 
 use super::file::{Compression, Input};
+use crate::slab::{Pool, Slab};
 use crate::{LogError, Records, TopicPartition};
 
 /// A line longer than this ends the file with an error: it is no log line, and memory has an end.
@@ -21,8 +23,11 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub(super) struct Lines {
     name: String,
     input: Input,
-    /// Bytes read that are not yet part of a block.
-    pending: Vec<u8>,
+    /// Where buffers come from and go back to.
+    pool: Arc<Pool>,
+    /// Begins with the bytes read that are not yet part of a block; the others are of no meaning.
+    buffer: Vec<u8>,
+    filled: usize,
     next_line: i64,
     block_rows: usize,
     block_bytes: usize,
@@ -43,18 +48,27 @@ impl Lines {
         path: &Path,
         block_rows: usize,
         block_bytes: usize,
+        pool: &Arc<Pool>,
     ) -> Result<Self, LogError> {
         let name = path.display().to_string();
         let input = Input::open(path)
             .map_err(|error| LogError::fatal(format!("cannot read `{name}`: {error}")))?;
-        Ok(Self::new(name, input, block_rows, block_bytes))
+        Ok(Self::new(name, input, block_rows, block_bytes, pool))
     }
 
-    fn new(name: String, input: Input, block_rows: usize, block_bytes: usize) -> Self {
+    fn new(
+        name: String,
+        input: Input,
+        block_rows: usize,
+        block_bytes: usize,
+        pool: &Arc<Pool>,
+    ) -> Self {
         Self {
             name,
             input,
-            pending: Vec::new(),
+            pool: Arc::clone(pool),
+            buffer: pool.take(),
+            filled: 0,
             next_line: 0,
             block_rows: block_rows.max(1),
             block_bytes: block_bytes.max(1),
@@ -77,14 +91,14 @@ impl Lines {
         loop {
             self.fill();
             let whole = match self.state {
-                State::Over => self.pending.len(),
+                State::Over => self.filled,
                 // What follows the last line end may have been cut short.
-                _ => memrchr(b'\n', &self.pending).map_or(0, |end| end + 1),
+                _ => memrchr(b'\n', self.pending()).map_or(0, |end| end + 1),
             };
             if whole == 0 {
                 return match std::mem::replace(&mut self.state, State::Over) {
                     State::Failed(error) => {
-                        self.pending = Vec::new();
+                        self.filled = 0;
                         Err(error)
                     }
                     _ => Ok(None),
@@ -102,47 +116,49 @@ impl Lines {
         if !matches!(self.state, State::Reading) {
             return;
         }
-        let mut has_line = memchr(b'\n', &self.pending).is_some();
-        while self.pending.len() < self.block_bytes || !has_line {
-            let chunk = match self.input.reader.fill_buf() {
-                Ok([]) => {
+        let mut has_line = memchr(b'\n', self.pending()).is_some();
+        while self.filled < self.block_bytes || !has_line {
+            if self.filled == self.buffer.len() {
+                // A line longer than a block.
+                self.buffer.resize(self.buffer.len().max(1) * 2, 0);
+            }
+            let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
+            let length = match self.input.reader.read(room) {
+                Ok(0) => {
                     self.state = State::Over;
                     return;
                 }
-                Ok(chunk) => chunk,
+                Ok(length) => length,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => {
                     self.state = State::Failed(self.failure(&error));
                     return;
                 }
             };
-            has_line = has_line || memchr(b'\n', chunk).is_some();
-            let length = chunk.len();
-            self.pending.extend_from_slice(chunk);
-            self.input.reader.consume(length);
+            let come = room.get(..length).unwrap_or_default();
+            has_line = has_line || memchr(b'\n', come).is_some();
+            self.filled += length;
             if self.input.live && has_line {
                 return;
             }
-            if !has_line && self.pending.len() > LONGEST_LINE {
+            if !has_line && self.filled > LONGEST_LINE {
                 self.state = State::Failed(self.overlong());
-                self.pending = Vec::new();
+                self.buffer = self.pool.take();
+                self.filled = 0;
                 return;
             }
         }
     }
 
+    /// Bytes read that are not yet part of a block.
+    fn pending(&self) -> &[u8] {
+        self.buffer.get(..self.filled).unwrap_or_default()
+    }
+
     /// Cuts a block from the first `whole` bytes of `pending`, which are whole lines.
     fn cut(&mut self, at: &TopicPartition, whole: usize) -> Records {
         let spans = self.spans(whole);
-        let used = spans.used;
-        let rest = self.pending.get(used..).unwrap_or_default();
-        let mut next = Vec::with_capacity(rest.len().max(self.block_bytes.min(READ_AHEAD)));
-        next.extend_from_slice(rest);
-        let mut data = std::mem::replace(&mut self.pending, next);
-        data.truncate(used);
-        if data.len() < data.capacity() / 2 {
-            data.shrink_to_fit();
-        }
+        let data = self.cut_bytes(spans.used);
         let mut records = Records::over(at.clone(), 0, data);
         for (line, start, length) in spans.lines {
             records.push_span(line, self.input.modified_ns, start, length);
@@ -151,9 +167,37 @@ impl Lines {
         records
     }
 
+    /// Takes the first `used` bytes of `pending` away.
+    fn cut_bytes(&mut self, used: usize) -> Slab {
+        let rest = self.buffer.get(used..self.filled).unwrap_or_default();
+        let large = self.buffer.len() > self.pool.bytes();
+        // Many small blocks shall not each hold a whole buffer.
+        let little = used < self.buffer.len() / 2;
+        if little && !(large && rest.len() <= self.pool.bytes()) {
+            let data = self.buffer.get(..used).unwrap_or_default().to_vec();
+            self.buffer.copy_within(used..self.filled, 0);
+            self.filled -= used;
+            return data.into();
+        }
+        let mut next = self.pool.take();
+        if next.len() < rest.len() {
+            next.resize(rest.len(), 0);
+        }
+        if let Some(start) = next.get_mut(..rest.len()) {
+            start.copy_from_slice(rest);
+        }
+        self.filled = rest.len();
+        let mut buffer = std::mem::replace(&mut self.buffer, next);
+        if little {
+            buffer.truncate(used);
+            buffer.shrink_to_fit();
+        }
+        Slab::of(buffer, used, &self.pool)
+    }
+
     /// Where the lines lie in the first `whole` bytes of `pending`, up to a block's number of rows.
     fn spans(&mut self, whole: usize) -> Spans {
-        let bytes = self.pending.get(..whole).unwrap_or_default();
+        let bytes = self.buffer.get(..whole).unwrap_or_default();
         let mut spans = Spans {
             lines: Vec::new(),
             used: 0,
@@ -200,9 +244,6 @@ impl Lines {
     }
 }
 
-/// Room kept ready for the next block, so that it does not grow from nothing each time.
-const READ_AHEAD: usize = 256 << 10;
-
 struct Spans {
     /// Line number, start and length of each line that is not empty.
     lines: Vec<(i64, usize, usize)>,
@@ -235,7 +276,8 @@ mod tests {
     fn read(bytes: &[u8], block_rows: usize, block_bytes: usize) -> Read {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
-        let mut lines = Lines::open(file.path(), block_rows, block_bytes).unwrap();
+        let pool = Pool::new(block_bytes + 3);
+        let mut lines = Lines::open(file.path(), block_rows, block_bytes, &pool).unwrap();
         let at = TopicPartition::new("f", 0);
         let mut all = Vec::new();
         loop {
@@ -346,7 +388,7 @@ mod tests {
         let pieces: [&[u8]; 4] = [b"one\n", b"two\nth", b"ree\n", b"four"];
         let pieces = Pieces(pieces.into_iter());
         let input = Input::new(Box::new(pieces), None, true).unwrap();
-        let mut lines = Lines::new("-".into(), input, 100, 1000);
+        let mut lines = Lines::new("-".into(), input, 100, 1000, &Pool::new(1000));
         let mut blocks = Vec::new();
         while let Some(block) = lines.next(&TopicPartition::new("-", 0)).unwrap() {
             blocks.push(block.iter().map(|record| record.offset).collect::<Vec<_>>());
@@ -356,7 +398,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = Lines::open(Path::new("/nowhere/x.log"), 1, 1)
+        let error = Lines::open(Path::new("/nowhere/x.log"), 1, 1, &Pool::new(1))
             .err()
             .unwrap();
         assert!(

@@ -7,7 +7,11 @@ use std::time::Instant;
 
 use super::lines::Lines;
 use super::state::{Delivery, FileEntry, Shared, count};
+use crate::slab::Pool;
 use crate::{LogError, TopicPartition};
+
+/// Room behind a block of the usual size, in bytes.
+const READ_OVER: usize = 64 << 10;
 
 /// Starts the readers: no more than there are workers, so that decompression does not take the workers' cores.
 pub(super) fn start(shared: &Arc<Shared>, files: usize) -> Result<(), LogError> {
@@ -24,12 +28,14 @@ pub(super) fn start(shared: &Arc<Shared>, files: usize) -> Result<(), LogError> 
 }
 
 fn run(shared: &Shared) {
+    // A block ends with a whole line: what is read of the next one must find room behind it.
+    let pool = Pool::new(shared.config.batch_bytes.max(1) + READ_OVER);
     loop {
         let Some(file) = shared.lock().waiting.pop_front() else {
             return;
         };
         let mut deal = Deal::new(shared, &file);
-        match deal.file(&file) {
+        match deal.file(&file, &pool) {
             Ok(Outcome::Read) => {}
             Ok(Outcome::Unwanted) => return,
             Err(error) => {
@@ -71,9 +77,9 @@ impl<'a> Deal<'a> {
         }
     }
 
-    fn file(&mut self, file: &FileEntry) -> Result<Outcome, LogError> {
+    fn file(&mut self, file: &FileEntry, pool: &Arc<Pool>) -> Result<Outcome, LogError> {
         let config = &self.shared.config;
-        let mut lines = Lines::open(&file.path, config.batch_rows, config.batch_bytes)?;
+        let mut lines = Lines::open(&file.path, config.batch_rows, config.batch_bytes, pool)?;
         let mut counted = 0;
         while let Some(lane) = self.lanes.get(self.next % self.lanes.len().max(1)) {
             let begun = Instant::now();
