@@ -110,6 +110,9 @@ impl Walk {
 /// Why a file has no text: the code, the place and what to say.
 type Fault = (&'static Code, Span, String);
 
+/// Room for a rule file as most are, in bytes: read at once, and not piece by piece.
+const USUAL_FILE: usize = 16 << 10;
+
 /// The text of a file.
 pub(crate) fn read(path: &Path) -> Result<String, Fault> {
     let unreadable = |error: io::Error| {
@@ -119,7 +122,7 @@ pub(crate) fn read(path: &Path) -> Result<String, Fault> {
             format!("cannot be read: {error}"),
         )
     };
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(USUAL_FILE);
     // One byte more than allowed tells a file that is too large, even where its size is not known before.
     let read = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
     let size = read.map_err(unreadable)?;
