@@ -2,15 +2,15 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::spec::{Logsource, ValuesFor};
+use crate::spec::{Logsource, ValuesFor, ValuesWanted};
 use crate::walk::Header;
 use crate::windows::logsources::{Kind, Logsources};
 
 /// What is known of the events of one class.
 #[derive(Debug)]
 pub(crate) struct Class {
-    /// Whether the class's events need all their values.
-    pub(crate) wants_values: bool,
+    /// Which of the class's events carry all their values.
+    pub(crate) values: ValuesWanted,
     /// Columns and those to take values from where they have none.
     pub(crate) alternatives: Vec<(usize, usize)>,
 }
@@ -26,7 +26,7 @@ pub(crate) struct AlternativeColumns {
 /// All classes met so far.
 pub(crate) struct Classes {
     declared: Logsource,
-    values_for: ValuesFor,
+    values_for: Box<dyn ValuesFor>,
     /// Windows events differ among themselves; others are all of one class.
     windows: Option<Windows>,
     logsources: Vec<Vec<Logsource>>,
@@ -41,7 +41,7 @@ struct Windows {
 
 impl Classes {
     /// Every event has the declared logsource and nothing else.
-    pub(crate) fn declared(declared: Logsource, values_for: ValuesFor) -> Self {
+    pub(crate) fn declared(declared: Logsource, values_for: Box<dyn ValuesFor>) -> Self {
         let mut this = Self {
             declared: declared.clone(),
             values_for,
@@ -56,7 +56,7 @@ impl Classes {
     /// Events have what the Windows table says of them, completed by the declared logsource.
     pub(crate) fn windows(
         mut declared: Logsource,
-        values_for: ValuesFor,
+        values_for: Box<dyn ValuesFor>,
         table: Logsources,
         alternatives: Vec<AlternativeColumns>,
     ) -> Self {
@@ -82,6 +82,11 @@ impl Classes {
 
     pub(crate) fn get(&self, id: u16) -> Option<&Class> {
         self.classes.get(usize::from(id))
+    }
+
+    /// Whether an event of a class that depends carries all its values; see [`ValuesFor::event`].
+    pub(crate) fn wants_values(&mut self, id: u16, text: &[u8]) -> bool {
+        self.values_for.event(id, text)
     }
 
     /// The class of an event.
@@ -119,7 +124,7 @@ impl Classes {
         // The table has a few hundred kinds at most.
         let id = u16::try_from(self.classes.len()).unwrap_or(u16::MAX);
         self.classes.push(Class {
-            wants_values: (self.values_for)(&logsources),
+            values: self.values_for.class(&logsources),
             alternatives,
         });
         self.logsources.push(logsources);
@@ -178,7 +183,12 @@ mod tests {
 
     fn of(declared: Logsource, channel: &str, event_id: u32) -> Vec<Logsource> {
         let table = Logsources::load().unwrap();
-        let mut classes = Classes::windows(declared, Box::new(|_| false), table, Vec::new());
+        let mut classes = Classes::windows(
+            declared,
+            Box::new(|_: &[Logsource]| false),
+            table,
+            Vec::new(),
+        );
         let header = Header {
             channel: Some(channel),
             event_id: Some(event_id),

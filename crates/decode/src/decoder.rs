@@ -11,14 +11,16 @@ use crate::block::{BLOCK_LIMIT, Blocks};
 use crate::class::{AlternativeColumns, Classes};
 use crate::column::Column;
 use crate::duplicates;
+use crate::event::{Event, Location};
 use crate::parse::{self, Parser};
 use crate::paths::{Paths, Role};
 use crate::repair::repair;
-use crate::spec::{DecoderSpec, Format, Logsource, SpecError};
+use crate::spec::{DecoderSpec, Format, Logsource, SpecError, ValuesWanted};
 use crate::spelling::Spelling;
 use crate::text;
 use crate::time::EventTime;
-use crate::walk::{Header, Location, Seen, Walk};
+use crate::trails::Trails;
+use crate::walk::{Header, Seen, Walk};
 use crate::windows::logsources::Logsources;
 use crate::windows::shapes::Shapes;
 use simd_json::Node;
@@ -87,6 +89,7 @@ pub struct Decoder {
     blocks: Blocks,
     parser: Parser,
     seen: Seen,
+    trails: Trails,
     extra: Vec<u8>,
     alias: String,
     times: Vec<i64>,
@@ -141,6 +144,7 @@ impl Decoder {
                 future_ns: spec.timestamp.future_ns,
             },
             seen: Seen::new(&paths),
+            trails: Trails::new(&paths),
             paths,
             weak_nulls: spec.format == Format::Windows,
             text: Some(spec.format).filter(|format| format.is_text()),
@@ -287,34 +291,69 @@ impl Decoder {
         }
         self.extra.clear();
         self.extra.shrink_to(KEEP_EXTRA);
+        self.trails.begin_event();
+        let location = Location {
+            block,
+            start,
+            address,
+            len: source.len(),
+        };
         let walk = Walk {
             paths: &self.paths,
-            tape: &tape.0,
-            spelling: Spelling::new(source, self.parser.structurals()),
-            location: Location {
-                block,
-                start,
-                address,
-                len: source.len(),
+            event: Event {
+                tape: &tape.0,
+                spelling: Spelling::new(source, self.parser.structurals()),
+                location,
+                superseded: None,
             },
             extra: &mut self.extra,
             alias: &mut self.alias,
             columns: &mut self.columns,
             row: u32::try_from(self.class_ids.len()).unwrap_or(u32::MAX),
             seen: &mut self.seen,
-            superseded: None,
+            trails: &mut self.trails,
             weak_nulls: self.weak_nulls,
             header: Header::default(),
             time: None,
             duplicate: false,
         };
-        let (class_id, said_ns) = read(walk, &mut self.classes, &mut self.values);
+        let read = read(walk, &mut self.classes, &mut self.values);
         self.parser.recycle(tape);
+        if read.values == ValuesWanted::Depends {
+            self.values_if_wanted(&read, source, location);
+        }
         self.blocks.keep(start, source.len(), &self.extra);
-        let time = EventTime::decide(said_ns, record_ns, now_ns, self.limits.future_ns);
+        let time = EventTime::decide(read.said_ns, record_ns, now_ns, self.limits.future_ns);
         self.times.push(time.ns());
-        self.class_ids.push(class_id);
+        self.class_ids.push(read.class_id);
         Ok(time)
+    }
+
+    /// Adds all values of the record that was parsed last, if its text shows that they are wanted. Hardly ever: so the record is parsed
+    /// once more for that, from what it was before its strings were unescaped.
+    fn values_if_wanted(&mut self, read: &Read, source: &[u8], mut location: Location) {
+        let text = self.blocks.payload_mut(location.start);
+        let text = text.get(..source.len()).unwrap_or_default();
+        if !self.classes.wants_values(read.class_id, text) {
+            return;
+        }
+        self.blocks.write_at(location.start, source);
+        let text = self.blocks.payload_mut(location.start);
+        location.address = text.as_ptr().addr();
+        // What was parsed a moment ago can be parsed again.
+        let Ok(tape) = self.parser.parse(text, source.len()) else {
+            return;
+        };
+        let mut event = Event {
+            tape: &tape.0,
+            spelling: Spelling::new(source, self.parser.structurals()),
+            location,
+            superseded: read.duplicate.then(|| duplicates::superseded(&tape.0)),
+        };
+        let row = u32::try_from(self.class_ids.len()).unwrap_or(u32::MAX);
+        self.values.mark(row, 0);
+        event.all_values(&mut self.values, row, 0);
+        self.parser.recycle(tape);
     }
 
     /// Ends the batch.
@@ -352,16 +391,32 @@ enum Failure {
     NotAnObject(String),
 }
 
-/// Walks an event to the end: the wanted fields, its class, and what the class asks for beyond them. Gives the class and
-/// the time that the event says.
-fn read(mut walk: Walk<'_, '_>, classes: &mut Classes, values: &mut Column) -> (u16, Option<i64>) {
+/// What a walk over an event found beside the wanted fields.
+struct Read {
+    class_id: u16,
+    /// The time that the event says.
+    said_ns: Option<i64>,
+    /// Which events of the class carry all values.
+    values: ValuesWanted,
+    /// A wanted key stands twice in an object.
+    duplicate: bool,
+}
+
+/// Walks an event to the end: the wanted fields, its class, and what the class asks for beyond them.
+fn read(mut walk: Walk<'_, '_>, classes: &mut Classes, values: &mut Column) -> Read {
     walk.object(Paths::ROOT, 0);
-    if walk.duplicate {
-        walk.restart(duplicates::superseded(walk.tape));
+    let duplicate = walk.duplicate;
+    if duplicate {
+        walk.restart(duplicates::superseded(walk.event.tape));
         walk.object(Paths::ROOT, 0);
     }
-    let class_id = classes.of(&walk.header);
-    if let Some(class) = classes.get(class_id) {
+    let mut read = Read {
+        class_id: classes.of(&walk.header),
+        said_ns: walk.time.map(|(_, time)| time),
+        values: ValuesWanted::Never,
+        duplicate,
+    };
+    if let Some(class) = classes.get(read.class_id) {
         for &(field, other) in &class.alternatives {
             if let Ok([field, other]) = walk.columns.get_disjoint_mut([field, other])
                 && !field.has(walk.row)
@@ -369,12 +424,13 @@ fn read(mut walk: Walk<'_, '_>, classes: &mut Classes, values: &mut Column) -> (
                 field.copy_row(other, walk.row);
             }
         }
-        if class.wants_values {
+        read.values = class.values;
+        if class.values == ValuesWanted::Always {
             values.mark(walk.row, 0);
-            walk.all_values(values, 0);
+            walk.event.all_values(values, walk.row, 0);
         }
     }
-    (class_id, walk.time.map(|(_, time)| time))
+    read
 }
 
 fn schema(fields: &[String], item: &FieldRef) -> SchemaRef {

@@ -10,7 +10,7 @@
 //! | --- | --- | --- |
 //! | `_time` | `Timestamp(ns)`, not null | event time, UTC |
 //! | `_class` | `UInt16`, not null | index into [`Decoder::classes`]: the logsources of the event |
-//! | `_values` | `List<Utf8View>` | every scalar of the event, for classes whose keyword rules need it; else null |
+//! | `_values` | `List<Utf8View>` | every scalar of the event, where keyword rules need it ([`ValuesFor`]); else null |
 //! | one per wanted field | `List<Utf8View>` | null: absent · `[null]`: JSON null · one element: a scalar · several: an array, or several places of the event · `[]`: an empty array |
 //!
 //! Numbers and booleans become their JSON text, as spelled in the record (integers up to twelve
@@ -32,6 +32,7 @@ mod class;
 mod column;
 mod decoder;
 mod duplicates;
+mod event;
 mod parse;
 mod paths;
 mod repair;
@@ -39,9 +40,10 @@ mod spec;
 mod spelling;
 mod text;
 mod time;
+mod trails;
 mod walk;
 mod windows;
 
 pub use decoder::{BadRow, Decoded, Decoder, Row};
-pub use spec::{DecoderSpec, Format, Logsource, SpecError, Timestamp, ValuesFor};
+pub use spec::{DecoderSpec, Format, Logsource, SpecError, Timestamp, ValuesFor, ValuesWanted};
 pub use windows::windows_logsources;

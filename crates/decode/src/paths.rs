@@ -87,6 +87,11 @@ impl Paths {
         self.edges as usize
     }
 
+    /// How many places there are.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
     #[inline]
     pub(crate) fn get(&self, place: PlaceId) -> Option<&Place> {
         self.places.get(place as usize)

@@ -93,8 +93,40 @@ impl Default for Timestamp {
     }
 }
 
-/// Answers whether keyword rules need all the values of events with these logsources.
-pub type ValuesFor = Box<dyn Fn(&[Logsource]) -> bool + Send>;
+/// Says which events carry all their values, for keyword rules.
+pub trait ValuesFor: Send {
+    /// Which events of a class (the set of their logsources) do. Asked once per class, in the order of their ids.
+    fn class(&mut self, class: &[Logsource]) -> ValuesWanted;
+
+    /// Whether an event of a class that [depends](ValuesWanted::Depends) does. `text` is the event after parsing: each of its values
+    /// stands in it, whole and unescaped, beside other things, and not all of it need be UTF-8.
+    fn event(&mut self, class: u16, text: &[u8]) -> bool;
+}
+
+/// Which events of a class carry all their values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValuesWanted {
+    /// None.
+    Never,
+    /// All.
+    Always,
+    /// Those for which [`ValuesFor::event`] says so. Such an event is parsed twice, so they had better be few.
+    Depends,
+}
+
+/// All events of the classes for which it says yes.
+impl<F: FnMut(&[Logsource]) -> bool + Send> ValuesFor for F {
+    fn class(&mut self, class: &[Logsource]) -> ValuesWanted {
+        match self(class) {
+            true => ValuesWanted::Always,
+            false => ValuesWanted::Never,
+        }
+    }
+
+    fn event(&mut self, _class: u16, _text: &[u8]) -> bool {
+        true
+    }
+}
 
 /// Everything a [`Decoder`](crate::Decoder) is made from.
 pub struct DecoderSpec {
@@ -106,8 +138,8 @@ pub struct DecoderSpec {
     pub logsource: Logsource,
     /// Where the event time stands.
     pub timestamp: Timestamp,
-    /// Whether events of a class (the set of their logsources) need all their values, for keyword rules. Asked once per class.
-    pub values_for: ValuesFor,
+    /// Which events carry all their values, for keyword rules.
+    pub values_for: Box<dyn ValuesFor>,
     /// Longer records are bad rows. In bytes.
     pub max_record_bytes: usize,
     /// Records nested deeper are bad rows.
@@ -123,7 +155,7 @@ impl DecoderSpec {
             fields,
             logsource: Logsource::default(),
             timestamp: Timestamp::default(),
-            values_for: Box::new(|_| false),
+            values_for: Box::new(|_: &[Logsource]| false),
             max_record_bytes: 8 << 20,
             max_depth: 64,
         }

@@ -10,9 +10,10 @@ use simd_json::{Node, StaticNode};
 
 use crate::block::VIEW_LIMIT;
 use crate::column::Column;
+use crate::event::Event;
 use crate::paths::{Edge, Paths, Place, PlaceId, Role, Target};
-use crate::spelling::Spelling;
 use crate::time;
+use crate::trails::{Followed, Trails};
 
 /// The rank of a JSON null where it gives way to any value ([`Walk::weak_nulls`]).
 const NULL_RANK: u8 = 0;
@@ -58,25 +59,10 @@ impl Seen {
     }
 }
 
-/// Where the text of the event under way lies, to make views of it.
-#[derive(Clone, Copy)]
-pub(crate) struct Location {
-    /// The block's index among the batch's buffers.
-    pub(crate) block: u32,
-    /// Offset of the record in the block.
-    pub(crate) start: usize,
-    /// Address of the record's first byte: the tape's strings are slices of the record.
-    pub(crate) address: usize,
-    /// Bytes of the record; behind them goes what the walk adds.
-    pub(crate) len: usize,
-}
-
 /// A pass over one event.
 pub(crate) struct Walk<'w, 't> {
     pub(crate) paths: &'w Paths,
-    pub(crate) tape: &'w [Node<'t>],
-    pub(crate) spelling: Spelling<'w>,
-    pub(crate) location: Location,
+    pub(crate) event: Event<'w, 't>,
     /// Text to be put behind the record: objects where values are wanted.
     pub(crate) extra: &'w mut Vec<u8>,
     /// Room for a key's other name.
@@ -84,8 +70,7 @@ pub(crate) struct Walk<'w, 't> {
     pub(crate) columns: &'w mut [Column],
     pub(crate) row: u32,
     pub(crate) seen: &'w mut Seen,
-    /// Tape indices of keys that stand again later in their object.
-    pub(crate) superseded: Option<FxHashSet<usize>>,
+    pub(crate) trails: &'w mut Trails,
     /// A null gives way to any value, as an empty element does.
     pub(crate) weak_nulls: bool,
     pub(crate) header: Header<'t>,
@@ -105,41 +90,49 @@ impl<'t> Walk<'_, 't> {
         self.header = Header::default();
         self.time = None;
         self.duplicate = false;
-        self.superseded = Some(superseded);
+        self.event.superseded = Some(superseded);
     }
 
     /// Walks the object at tape index `at`, which stands at `place`.
-    pub(crate) fn object(&mut self, place: PlaceId, at: usize) {
-        let Some(Node::Object { len, .. }) = self.tape.get(at).copied() else {
+    pub(crate) fn object(&mut self, place_id: PlaceId, at: usize) {
+        let Some(Node::Object { len, .. }) = self.event.tape.get(at).copied() else {
             return;
         };
         let paths = self.paths;
-        let Some(place) = paths.get(place) else {
+        let Some(place) = paths.get(place_id) else {
             return;
         };
         let object = self.seen.enter_object();
+        let mut position = self.trails.start(place_id);
         let mut key_at = at + 1;
         for _ in 0..len {
-            let Some(Node::String(key)) = self.tape.get(key_at).copied() else {
+            let Some(Node::String(key)) = self.event.tape.get(key_at).copied() else {
                 return;
             };
-            let superseded = self.superseded.as_ref();
+            let followed = self.trails.follow(&mut position, paths, place_id, key);
+            let superseded = self.event.superseded.as_ref();
             if !superseded.is_some_and(|keys| keys.contains(&key_at)) {
-                self.member(place, object, key, key_at + 1);
+                self.member(place, object, (key, followed), key_at + 1);
                 if self.duplicate {
                     return;
                 }
             }
-            key_at += 1 + self.width(key_at + 1);
+            key_at += 1 + self.event.width(key_at + 1);
         }
     }
 
     /// Follows one member of an object that stands at `place`.
     #[inline]
-    fn member(&mut self, place: &Place, object: u64, key: &str, value_at: usize) {
-        if let Some(edge) = self.paths.follow(place, key) {
+    fn member(
+        &mut self,
+        place: &Place,
+        object: u64,
+        (key, followed): (&str, Followed),
+        value_at: usize,
+    ) {
+        if let Some(edge) = followed.edge {
             // On the second pass it is not the same key again, but another name of the same place.
-            if self.seen.again(edge, object) && self.superseded.is_none() {
+            if self.seen.again(edge, object) && self.event.superseded.is_none() {
                 self.duplicate = true;
                 return;
             }
@@ -153,7 +146,7 @@ impl<'t> Walk<'_, 't> {
         if place.element && key == "#text" {
             self.text(place, value_at);
         }
-        if place.spaced && memchr::memchr(b' ', key.as_bytes()).is_some() {
+        if place.spaced && followed.spaced {
             self.aliases(place, key, value_at);
         }
     }
@@ -174,7 +167,7 @@ impl<'t> Walk<'_, 't> {
     /// Takes the value at a tape index for what is wanted at `place`, and walks on if it is an object there.
     fn value(&mut self, place_id: PlaceId, at: usize, demotion: u8) {
         let paths = self.paths;
-        let (Some(&node), Some(place)) = (self.tape.get(at), paths.get(place_id)) else {
+        let (Some(&node), Some(place)) = (self.event.tape.get(at), paths.get(place_id)) else {
             return;
         };
         match node {
@@ -183,7 +176,7 @@ impl<'t> Walk<'_, 't> {
                 let mut element = at + 1;
                 for _ in 0..len {
                     self.value(place_id, element, demotion);
-                    element += self.width(element);
+                    element += self.event.width(element);
                 }
             }
             Node::Object { .. } => {
@@ -204,12 +197,12 @@ impl<'t> Walk<'_, 't> {
 
     /// The text of an element, which may be several texts.
     fn text(&mut self, place: &Place, at: usize) {
-        match self.tape.get(at).copied() {
+        match self.event.tape.get(at).copied() {
             Some(Node::Array { len, .. }) => {
                 let mut element = at + 1;
                 for _ in 0..len {
                     self.text(place, element);
-                    element += self.width(element);
+                    element += self.event.width(element);
                 }
             }
             Some(scalar @ (Node::String(_) | Node::Static(_))) => self.scalar(place, scalar, at, 0),
@@ -236,16 +229,17 @@ impl<'t> Walk<'_, 't> {
         };
         let paths = self.paths;
         match (name, paths.get(names)) {
-            (Some(name), Some(names)) => {
+            (Some(name), Some(place)) => {
                 let object = self.seen.enter_object();
-                self.member(names, object, name, text_at);
+                let followed = Followed::of(paths, names, name);
+                self.member(place, object, (name, followed), text_at);
             }
             _ => self.text(place, text_at),
         }
     }
 
     fn each_member(&self, at: usize, mut member: impl FnMut(&Self, &'t str, usize)) {
-        let Some(Node::Object { len, .. }) = self.tape.get(at).copied() else {
+        let Some(Node::Object { len, .. }) = self.event.tape.get(at).copied() else {
             return;
         };
         let mut key_at = at + 1;
@@ -253,23 +247,14 @@ impl<'t> Walk<'_, 't> {
             if let Some(key) = self.string(key_at) {
                 member(self, key, key_at + 1);
             }
-            key_at += 1 + self.width(key_at + 1);
+            key_at += 1 + self.event.width(key_at + 1);
         }
     }
 
     fn string(&self, at: usize) -> Option<&'t str> {
-        match self.tape.get(at) {
+        match self.event.tape.get(at) {
             Some(Node::String(text)) => Some(text),
             _ => None,
-        }
-    }
-
-    /// How many tape nodes the value at `at` takes.
-    #[inline]
-    fn width(&self, at: usize) -> usize {
-        match self.tape.get(at) {
-            Some(Node::Object { count, .. } | Node::Array { count, .. }) => count + 1,
-            _ => 1,
         }
     }
 
@@ -284,7 +269,7 @@ impl<'t> Walk<'_, 't> {
             };
             match target.role {
                 Role::Column(index) => {
-                    let view = self.view(node, at);
+                    let view = self.event.view(node, at);
                     if let Some(column) = self.columns.get_mut(index as usize) {
                         column.write(self.row, rank, view);
                     }
@@ -295,52 +280,21 @@ impl<'t> Walk<'_, 't> {
         }
     }
 
-    /// The view of a scalar's text; `None` for null.
-    #[inline]
-    fn view(&mut self, node: Node<'t>, at: usize) -> Option<u128> {
-        match node {
-            Node::String(text) => Some(self.view_of_string(text)),
-            Node::Static(StaticNode::Bool(true)) => Some(make_view(b"true", 0, 0)),
-            Node::Static(StaticNode::Bool(false)) => Some(make_view(b"false", 0, 0)),
-            Node::Static(StaticNode::U64(number)) if number < 1_000_000_000_000 => Some(make_view(
-                itoa::Buffer::new().format(number).as_bytes(),
-                0,
-                0,
-            )),
-            Node::Static(StaticNode::Null) => None,
-            Node::Static(_) => self.view_of_number(at),
-            Node::Object { .. } | Node::Array { .. } => None,
-        }
-    }
-
-    fn view_of_string(&self, text: &'t str) -> u128 {
-        // Wrapping, because Arrow checks every view: a wrong one fails the batch, and panics nothing.
-        let within = text.as_ptr().addr().wrapping_sub(self.location.address);
-        let offset = self.location.start.wrapping_add(within);
-        make_view(text.as_bytes(), self.location.block, offset as u32)
-    }
-
-    fn view_of_number(&mut self, at: usize) -> Option<u128> {
-        let (offset, text) = self.spelling.number(at)?;
-        let offset = self.location.start + offset;
-        Some(make_view(text, self.location.block, offset as u32))
-    }
-
     /// Gives an object's text, put behind the record, to the columns that want the values at `place`.
     fn object_text(&mut self, place: &Place, at: usize, demotion: u8) {
         let is_column = |target: &Target| matches!(target.role, Role::Column(_));
         if !place.targets.iter().any(is_column) {
             return;
         }
-        let Some((_, text)) = self.spelling.object(at) else {
+        let Some((_, text)) = self.event.spelling.object(at) else {
             return;
         };
-        let offset = self.location.start + self.location.len + self.extra.len();
+        let offset = self.event.location.start + self.event.location.len + self.extra.len();
         if offset + text.len() > VIEW_LIMIT {
             // Only with records near the largest limit: present, but without its text.
             return self.mark(place, demotion);
         }
-        let view = make_view(text, self.location.block, offset as u32);
+        let view = make_view(text, self.event.location.block, offset as u32);
         self.extra.extend_from_slice(text);
         for target in &place.targets {
             if let Role::Column(index) = target.role
@@ -370,6 +324,7 @@ impl<'t> Walk<'_, 't> {
         let time = match node {
             Node::String(text) => time::parse(text),
             Node::Static(StaticNode::U64(_) | StaticNode::I64(_) | StaticNode::F64(_)) => self
+                .event
                 .spelling
                 .number(at)
                 .and_then(|(_, text)| std::str::from_utf8(text).ok())
@@ -406,33 +361,6 @@ impl<'t> Walk<'_, 't> {
                 }
             }
             _ => {}
-        }
-    }
-
-    /// Writes every scalar of the event but nulls to `column`; gives the tape index after the value at `at`.
-    pub(crate) fn all_values(&mut self, column: &mut Column, at: usize) -> usize {
-        match self.tape.get(at).copied() {
-            Some(Node::Object { len, .. }) => {
-                let mut key_at = at + 1;
-                for _ in 0..len {
-                    let superseded = self.superseded.as_ref();
-                    key_at = match superseded.is_some_and(|keys| keys.contains(&key_at)) {
-                        true => key_at + 1 + self.width(key_at + 1),
-                        false => self.all_values(column, key_at + 1),
-                    };
-                }
-                key_at
-            }
-            Some(Node::Array { len, .. }) => {
-                (0..len).fold(at + 1, |element, _| self.all_values(column, element))
-            }
-            Some(scalar) => {
-                if let Some(view) = self.view(scalar, at) {
-                    column.write(self.row, 0, Some(view));
-                }
-                at + 1
-            }
-            None => at + 1,
         }
     }
 }

@@ -9,7 +9,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use haechi_decode::{Decoder, DecoderSpec, Format, Row};
+use haechi_decode::{Decoder, DecoderSpec, Format, Logsource, Row};
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
@@ -44,7 +44,7 @@ static ALLOCATOR: Counting = Counting;
 fn allocations(format: Format, record: impl Fn(usize) -> String, events: usize) -> u64 {
     let fields = (0..500).map(|i| format!("Wanted{i}")).collect();
     let mut spec = DecoderSpec::new(format, fields);
-    spec.values_for = Box::new(|_| true);
+    spec.values_for = Box::new(|_: &[Logsource]| true);
     let mut decoder = Decoder::new(spec).expect("a valid spec");
     let records: Vec<String> = (0..events).map(record).collect();
     let mut count = 0;

@@ -45,14 +45,9 @@ pub(crate) struct Value<'v> {
 
 impl Value<'_> {
     /// Whether the value is short enough to stand in its view.
-    pub(crate) fn is_inline(&self) -> bool {
-        is_inline(self.view)
+    fn is_inline(&self) -> bool {
+        self.view as u32 <= INLINE
     }
-}
-
-/// Whether a view holds the whole value.
-pub(crate) fn is_inline(view: u128) -> bool {
-    view as u32 <= INLINE
 }
 
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use arrow::array::{Array, ArrayRef, ListArray, RecordBatch, StringViewArray, UInt16Array};
 use arrow::datatypes::SchemaRef;
 
-use crate::cache::{Value, is_inline};
+use crate::cache::Value;
 use crate::error::DetectError;
 
 /// The column of event classes.
@@ -145,27 +145,6 @@ impl<'b> Texts<'b> {
             view,
             text: items.value(item),
         })
-    }
-
-    /// The bytes between which all values at these places stand that do not stand in their views; `None` where that is not one
-    /// stretch.
-    pub(crate) fn stretch(&self, items: std::ops::Range<usize>) -> Option<&'b [u8]> {
-        let views = self.items.views().get(items)?;
-        let mut stretch: Option<(u32, u32, u32)> = None;
-        for &view in views.iter().filter(|&&view| !is_inline(view)) {
-            let (buffer, start) = ((view >> 64) as u32, (view >> 96) as u32);
-            let end = start.checked_add(view as u32)?;
-            stretch = Some(match stretch {
-                None => (buffer, start, end),
-                Some((known, first, last)) if known == buffer => {
-                    (buffer, first.min(start), last.max(end))
-                }
-                Some(_) => return None,
-            });
-        }
-        let (buffer, start, end) = stretch?;
-        let buffer = self.items.data_buffers().get(buffer as usize)?;
-        buffer.as_slice().get(start as usize..end as usize)
     }
 
     /// Calls `visit` with each row that has the field and the places of its values.

@@ -145,7 +145,7 @@ impl Detector {
     fn keyword_matcher(&mut self, keywords: BTreeSet<PredicateId>) -> usize {
         let known = self.keywords.iter().position(|(of, _)| *of == keywords);
         known.unwrap_or_else(|| {
-            let matcher = self.plan.keyword_matcher(&keywords);
+            let matcher = Matcher::new(self.plan.keyword_tests(&keywords));
             self.work.reserve_for(&matcher);
             self.keywords.push((keywords, matcher));
             self.keywords.len() - 1
@@ -237,9 +237,8 @@ impl Detector {
         }
     }
 
-    /// Finds which keywords stand in each value of the events that want them. Most values of an event are of no use to remember: they
-    /// are short, or never come again; and keywords are few. So the event is looked through as a whole first, and its values one by one only
-    /// where a keyword stands somewhere.
+    /// Finds which keywords stand in each value of the events that carry theirs: few, where a [`KeywordSieve`](crate::KeywordSieve) chose
+    /// them, so that it would be of no use to remember these values.
     fn match_keywords(&mut self, values: Texts<'_>, classes: &[u16]) -> Result<(), DetectError> {
         let Self {
             plan,
@@ -261,14 +260,9 @@ impl Detector {
             let Some((_, matcher)) = class.and_then(|class| keywords.get(class.keywords?)) else {
                 return;
             };
-            let long_values = values.stretch(items.clone()).is_none_or(|stretch| {
-                cost.scanned_bytes += stretch.len() as u64;
-                matcher.may_hold(stretch, work)
-            });
             for value in items.filter_map(|item| values.value(item)) {
                 cost.values += 1;
-                let ruled_out = !long_values && !value.is_inline();
-                if ruled_out || matcher.is_too_short(value.text.len()) {
+                if matcher.is_too_short(value.text.len()) {
                     continue;
                 }
                 cost.matches(value.text);

@@ -32,7 +32,8 @@
 //! A rule's *need* is a set of predicates of which one must hold for the rule to match; the rarest such set is where the rule
 //! waits (`necessary`, `triggers`). A test is *put off* when it would be satisfied too often or cost too much to be made for every value,
 //! such as a search for two letters, in a rule that has something rarer to wait for (`predicate`). Keywords have a matcher per set of
-//! rules that look at an event, and no cache: all values of an event are many, and most never come again.
+//! rules that look at an event, and no cache: all values of an event are many, and most never come again. Nearly all events hold no keyword at
+//! all, and never get that far: a [`KeywordSieve`] looks through an event as a whole, before its values are made a column.
 //!
 //! # What a rule means here
 //! - **Case.** Text is compared without case by Unicode simple case folding, one character to one character, rule and value alike
@@ -80,6 +81,7 @@ mod profile;
 mod program;
 mod rarity;
 mod row_test;
+mod sieve;
 mod stamps;
 mod times;
 mod triggers;
@@ -89,3 +91,4 @@ pub use detector::{Detector, Hit, Hits};
 pub use error::{CompileError, CompileErrorReason, DetectError};
 pub use plan::{Plan, PlanSize};
 pub use profile::{FieldCost, Profile, RuleCost};
+pub use sieve::{KeywordSieve, Passing};

@@ -1,6 +1,6 @@
 //! All tests of one field at once: a value in, the predicates that it satisfies out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use haechi_rules::Piece;
 use regex::Regex;
@@ -26,8 +26,6 @@ use crate::times::Times;
 pub(crate) struct Matcher {
     /// Bytes of the shortest folded value that satisfies anything.
     shortest: usize,
-    /// Something may be satisfied without a literal within the value.
-    needs_whole_values: bool,
     /// Hold for every text.
     always: Vec<PredicateId>,
     exact: FxHashMap<Box<str>, u32>,
@@ -72,8 +70,6 @@ enum Check {
 #[derive(Debug)]
 pub(crate) struct Work {
     folded: String,
-    /// Folded bytes that are no text by themselves.
-    folded_bytes: Vec<u8>,
     /// Predicates decided for the value.
     seen: Stamps,
     /// Literals found in the value.
@@ -90,7 +86,6 @@ impl Work {
     pub(crate) fn new(predicates: usize, regexes: Vec<Regex>) -> Self {
         Self {
             folded: String::new(),
-            folded_bytes: Vec::new(),
             seen: Stamps::new(predicates),
             found: Stamps::new(0),
             regexes,
@@ -182,22 +177,6 @@ impl Matcher {
         }
     }
 
-    /// Whether a value that stands somewhere in `bytes` may satisfy anything; `false` is sure. Looking once through what holds many
-    /// short values is cheaper than looking through each.
-    pub(crate) fn may_hold(&self, bytes: &[u8], work: &mut Work) -> bool {
-        // Other letters than those of ASCII fold to other lengths, and what lies between values need not be text.
-        if self.needs_whole_values || !bytes.is_ascii() {
-            return true;
-        }
-        work.folded_bytes.clear();
-        work.folded_bytes.extend_from_slice(bytes);
-        work.folded_bytes.make_ascii_lowercase();
-        let mut found = false;
-        self.within
-            .each_within(&work.folded_bytes, &mut work.found, |_| found = true);
-        found
-    }
-
     /// Whether a value of this many bytes is too short to satisfy anything.
     pub(crate) fn is_too_short(&self, bytes: usize) -> bool {
         // Folding may turn two bytes into three, and never more.
@@ -208,6 +187,27 @@ impl Matcher {
     pub(crate) fn needle_bytes(&self) -> usize {
         self.within.size()
     }
+}
+
+/// Folded literals of which at least one stands in every value that satisfies any of these tests; `None` when a value may do without.
+pub(crate) fn needed_literals<'a>(
+    tests: impl IntoIterator<Item = (PredicateId, &'a ValueTest)>,
+) -> Option<BTreeSet<Vec<u8>>> {
+    let mut draft = Draft::default();
+    for (predicate, test) in tests {
+        draft.add(predicate, test);
+    }
+    if draft.passes_without_literal() {
+        return None;
+    }
+    let forwards = draft.exact.into_keys().chain(draft.prefixes.into_keys());
+    let forwards = forwards.chain(draft.within.into_keys());
+    let mut literals: BTreeSet<Vec<u8>> = forwards.map(String::into_bytes).collect();
+    literals.extend(draft.suffixes.into_keys().map(|mut backwards| {
+        backwards.reverse();
+        backwards
+    }));
+    (!literals.contains([].as_slice())).then_some(literals)
 }
 
 /// A matcher in the making.
@@ -299,11 +299,20 @@ impl Draft {
         self.within.entry(literal).or_default().push(hanging);
     }
 
+    /// Whether a value that holds no literal may satisfy something.
+    fn passes_without_literal(&self) -> bool {
+        !self.always.is_empty()
+            || !self.unanchored.is_empty()
+            || !self.numbers.is_empty()
+            || !self.networks.is_empty()
+            || !self.times.is_empty()
+    }
+
     fn finish(self) -> Matcher {
+        // A test without a literal may pass on any value, however short.
+        let any_length = self.passes_without_literal();
         let mut hangings = Lists::default();
         let lengths: Vec<usize> = self.exact.keys().map(String::len).collect();
-        let anchored =
-            !self.exact.is_empty() || !self.prefixes.is_empty() || !self.suffixes.is_empty();
         let exact = self
             .exact
             .into_iter()
@@ -321,12 +330,6 @@ impl Draft {
         self.within.values().for_each(|list| {
             hangings.push(list);
         });
-        // A test without a literal may pass on any value, however short.
-        let any_length = !self.always.is_empty()
-            || !self.unanchored.is_empty()
-            || !self.numbers.is_empty()
-            || !self.networks.is_empty()
-            || !self.times.is_empty();
         let texts = self
             .prefixes
             .keys()
@@ -342,7 +345,6 @@ impl Draft {
         };
         Matcher {
             shortest,
-            needs_whole_values: any_length || anchored,
             always: self.always,
             exact,
             prefixes: Affixes::from_sorted(self.prefixes.keys().map(String::as_bytes)),

@@ -142,14 +142,23 @@ impl Plan {
         &self.fields
     }
 
-    /// Whether a rule with keywords looks at events of this class, so that their rows must carry all values. A class is the set of
-    /// logsources of an event.
+    /// Whether a rule with keywords looks at events of this class, so that their rows must carry all values, or at least those of the events
+    /// that a [`KeywordSieve`](crate::KeywordSieve) lets pass. A class is the set of logsources of an event.
     pub fn wants_values(&self, class: &[Logsource]) -> bool {
-        let mut with_keywords = self
-            .logsources
-            .iter()
-            .filter(|rules| !rules.keywords.is_empty());
-        with_keywords.any(|rules| class.iter().any(|event| rules.logsource.covers(event)))
+        !self.keywords_for(class).is_empty()
+    }
+
+    /// The keywords that rules look for in events of this class.
+    pub(crate) fn keywords_for(&self, class: &[Logsource]) -> BTreeSet<PredicateId> {
+        let covers = |rules: &&RuleLogsource| {
+            let mut events = class.iter();
+            events.any(|event| rules.logsource.covers(event))
+        };
+        let covering = self.logsources.iter().filter(covers);
+        covering
+            .flat_map(|rules| &rules.keywords)
+            .copied()
+            .collect()
     }
 
     /// The rules that have no necessary predicate and are looked at for each event that their logsource covers, ascending. They are
@@ -177,10 +186,13 @@ impl Plan {
         }
     }
 
-    /// A matcher for keywords.
-    pub(crate) fn keyword_matcher(&self, keywords: &BTreeSet<PredicateId>) -> Matcher {
+    /// The tests of keywords.
+    pub(crate) fn keyword_tests<'a>(
+        &'a self,
+        keywords: &'a BTreeSet<PredicateId>,
+    ) -> impl Iterator<Item = (PredicateId, &'a ValueTest)> {
         let test = |&keyword: &PredicateId| self.keywords.get(&keyword).map(|test| (keyword, test));
-        Matcher::new(keywords.iter().filter_map(test))
+        keywords.iter().filter_map(test)
     }
 
     /// How many distinct value tests there are.

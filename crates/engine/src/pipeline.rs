@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use haechi_decode::{Decoder, DecoderSpec, Timestamp};
-use haechi_detect::Detector;
+use haechi_decode::{Decoder, DecoderSpec, Timestamp, ValuesFor, ValuesWanted};
+use haechi_detect::{Detector, KeywordSieve, Passing};
 use haechi_rules::Logsource;
 
 use crate::error::StageError;
@@ -32,7 +32,7 @@ impl Pipeline {
                 field: input.timestamp.clone(),
                 future_ns: i64::try_from(input.max_future.as_nanos()).unwrap_or(i64::MAX),
             },
-            values_for: Box::new(move |class| detections.wants_values(&translate(class))),
+            values_for: Box::new(Keywords(KeywordSieve::new(detections))),
             max_record_bytes: settings.limits.max_record_bytes,
             max_depth: settings.limits.max_depth,
         };
@@ -61,6 +61,23 @@ impl Pipeline {
             self.classes.extend(new);
             self.detector.bind_classes(&self.classes);
         }
+    }
+}
+
+/// Lets the decoder ask the rules with keywords which events they need all values of.
+struct Keywords(KeywordSieve);
+
+impl ValuesFor for Keywords {
+    fn class(&mut self, class: &[haechi_decode::Logsource]) -> ValuesWanted {
+        match self.0.bind_class(&translate(class)) {
+            Passing::None => ValuesWanted::Never,
+            Passing::All => ValuesWanted::Always,
+            Passing::Some => ValuesWanted::Depends,
+        }
+    }
+
+    fn event(&mut self, class: u16, text: &[u8]) -> bool {
+        self.0.passes(usize::from(class), text)
     }
 }
 

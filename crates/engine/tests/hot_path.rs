@@ -56,7 +56,7 @@ impl Pipeline {
                 future_ns: i64::MAX,
             },
             // As if a rule with keywords looked at every event.
-            values_for: Box::new(|_| true),
+            values_for: Box::new(|_: &[Logsource]| true),
             max_record_bytes: 1 << 20,
             max_depth: 64,
         });

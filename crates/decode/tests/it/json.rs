@@ -167,7 +167,7 @@ fn strings_are_unescaped_in_place() {
 #[test]
 fn values_are_given_for_the_classes_that_want_them() {
     let mut wanting = spec(Format::Json, &["a"]);
-    wanting.values_for = Box::new(|class| class[0].service.as_deref() == Some("x"));
+    wanting.values_for = Box::new(|class: &[Logsource]| class[0].service.as_deref() == Some("x"));
     wanting.logsource.service = Some("x".to_owned());
     let record =
         r#"{"a":"s","b":[1.5,{"c":true,"d":null}],"e":{"f":"a longer string than twelve"},"g":[]}"#;
@@ -185,6 +185,50 @@ fn values_are_given_for_the_classes_that_want_them() {
     assert_eq!(texts(1), Some(vec![]));
     let decoded = decode_one(Format::Json, &["a"], record);
     assert_eq!(values(&decoded.batch, "_values", 0), None);
+}
+
+/// Asks for the values of events whose text holds a word.
+struct Holding(&'static str);
+
+impl ValuesFor for Holding {
+    fn class(&mut self, _class: &[Logsource]) -> ValuesWanted {
+        ValuesWanted::Depends
+    }
+
+    fn event(&mut self, class: u16, text: &[u8]) -> bool {
+        assert_eq!(class, 0);
+        text.windows(self.0.len())
+            .any(|window| window == self.0.as_bytes())
+    }
+}
+
+#[test]
+fn values_may_depend_on_the_text_of_the_event() {
+    let records = [
+        r#"{"a":"a \u0077ord \\ with escapes \"","b":[7,true]}"#,
+        r#"{"a":"another \\ text"}"#,
+        r#"{"a":"gone, but not forgotten","c":"x","a":"word"}"#,
+        r#"{"a":{"deep":["no"]},"word":1.50,"b":"long enough for its own place"}"#,
+    ];
+    let decode = |values_for: Box<dyn ValuesFor>| {
+        let mut spec = spec(Format::Json, &["a"]);
+        spec.values_for = values_for;
+        Decoder::new(spec).unwrap().decode(rows(&records), NOW)
+    };
+    let some = decode(Box::new(Holding("word")));
+    let all = decode(Box::new(|_: &[Logsource]| true));
+    for row in 0..records.len() {
+        let expected = match row {
+            1 => None,
+            _ => values(&all.batch, "_values", row),
+        };
+        assert_eq!(values(&some.batch, "_values", row), expected, "{row}");
+        assert_eq!(
+            values(&some.batch, "a", row),
+            values(&all.batch, "a", row),
+            "{row}"
+        );
+    }
 }
 
 #[test]

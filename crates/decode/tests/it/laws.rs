@@ -90,7 +90,7 @@ fn object(members: &[(impl AsRef<str>, String)], space: &str) -> String {
 
 fn decoder(format: Format) -> Decoder {
     let mut spec = spec(format, FIELDS);
-    spec.values_for = Box::new(|_| true);
+    spec.values_for = Box::new(|_: &[Logsource]| true);
     Decoder::new(spec).unwrap()
 }
 

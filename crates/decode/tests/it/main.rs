@@ -16,7 +16,9 @@ mod windows;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{TimestampNanosecondType, UInt16Type};
-use haechi_decode::{Decoded, Decoder, DecoderSpec, Format, Row};
+use haechi_decode::{
+    Decoded, Decoder, DecoderSpec, Format, Logsource, Row, ValuesFor, ValuesWanted,
+};
 
 /// 2024-01-01 00:00:00 UTC, the time of all tests.
 pub(crate) const NOW: i64 = 1_704_067_200_000_000_000;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use haechi_detect::{Detector, Hit, Plan};
+use haechi_detect::{Detector, Hit, KeywordSieve, Passing, Plan};
 use haechi_rules::{
     CompareOp, DetectionRule, Expr, Logsource, Pattern, Piece, Position, Test, Text, TimePart,
 };
@@ -227,11 +227,15 @@ proptest! {
     fn the_plan_finds_what_the_specification_says((rules, classes, batches, cache) in case()) {
         let plan = Arc::new(Plan::compile(&rules).unwrap());
         let mut detector = Detector::with_cache(plan.clone(), cache);
+        let mut sieve = KeywordSieve::new(plan.clone());
+        let passing: Vec<Passing> = classes.iter().map(|class| sieve.bind_class(class)).collect();
         for (index, events) in batches.iter().enumerate() {
             // Classes become known as they are met; later batches may know more.
             detector.bind_classes(&classes[..classes.len().min(index + 1)]);
             let events: Vec<Event> = events.iter().filter(|e| usize::from(e.class) <= index).cloned().collect();
-            let batch = batch(&events, plan.fields(), |class| plan.wants_values(&classes[usize::from(class)]));
+            let batch = batch(&events, plan.fields(), |event| {
+                crate::events::passes(&mut sieve, passing[usize::from(event.class)], event)
+            });
             let mut expected = Vec::new();
             for (event, row) in events.iter().zip(0..) {
                 for (rule, index) in rules.iter().zip(0..) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, ListBuilder, RecordBatch, StringViewBuilder, TimestampNanosecondArray, UInt16Array,
 };
-use haechi_detect::{Detector, Hit, Plan};
+use haechi_detect::{Detector, Hit, KeywordSieve, Passing, Plan};
 use haechi_rules::{
     DetectionRule, Expr, FieldTest, Level, Logsource, Pattern, Piece, RuleHeader, Span, Test, Text,
 };
@@ -92,11 +92,11 @@ pub(crate) fn pattern(glob: &str) -> Pattern {
     }
 }
 
-/// A batch as the decoder makes it, with a column for each of `fields`. Rows of classes that `wants_values` carry all values.
+/// A batch as the decoder makes it, with a column for each of `fields`. Rows of events that `wants_values` carry all values.
 pub(crate) fn batch(
     events: &[Event],
     fields: &[Arc<str>],
-    wants_values: impl Fn(u16) -> bool,
+    mut wants_values: impl FnMut(&Event) -> bool,
 ) -> RecordBatch {
     let times = TimestampNanosecondArray::from_iter_values(0..events.len() as i64);
     let classes = UInt16Array::from_iter_values(events.iter().map(|event| event.class));
@@ -106,7 +106,7 @@ pub(crate) fn batch(
             .values()
             .flatten()
             .filter(|value| value.is_some());
-        wants_values(event.class).then(|| values.cloned().collect())
+        wants_values(event).then(|| values.cloned().collect())
     });
     let mut columns: Vec<(String, ArrayRef)> = vec![
         ("_time".to_owned(), Arc::new(times)),
@@ -138,11 +138,32 @@ fn lists(rows: impl Iterator<Item = Option<Vec<Option<String>>>>) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
+/// Whether a sieve lets an event pass whose values stand in one text.
+pub(crate) fn passes(sieve: &mut KeywordSieve, passing: Passing, event: &Event) -> bool {
+    let text: Vec<u8> = event
+        .fields
+        .values()
+        .flatten()
+        .flatten()
+        .flat_map(|value| [b"\"", value.as_bytes(), b"\xc3,"].concat())
+        .collect();
+    let class = usize::from(event.class);
+    match passing {
+        Passing::None => false,
+        Passing::All => true,
+        Passing::Some => sieve.passes(class, &text),
+    }
+}
+
 /// What the rules find in the events, all of one class with an empty logsource, as (row, rule).
 pub(crate) fn detect(rules: &[Arc<DetectionRule>], events: &[Event]) -> Vec<(u32, u32)> {
     let plan = Arc::new(Plan::compile(rules).unwrap());
     let classes = [vec![Logsource::default()]];
-    let batch = batch(events, plan.fields(), |_| plan.wants_values(&classes[0]));
+    let mut sieve = KeywordSieve::new(plan.clone());
+    let passing = sieve.bind_class(&classes[0]);
+    let batch = batch(events, plan.fields(), |event| {
+        passes(&mut sieve, passing, event)
+    });
     let mut detector = Detector::new(plan);
     detector.bind_classes(&classes);
     let hits = detector.detect(&batch).unwrap().hits;

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use haechi_decode::{Decoder, DecoderSpec, Format, Row};
-use haechi_detect::{Detector, Plan};
+use haechi_decode::{Decoder, DecoderSpec, Format, Row, ValuesFor, ValuesWanted};
+use haechi_detect::{Detector, KeywordSieve, Passing, Plan};
 use haechi_rules::{Logsource, Severity, load_str};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -88,6 +88,23 @@ fn round(seed: u64, seen: &mut Seen) {
     }
 }
 
+/// As in the product: only events that may hold a keyword carry all their values.
+struct Keywords(KeywordSieve);
+
+impl ValuesFor for Keywords {
+    fn class(&mut self, class: &[haechi_decode::Logsource]) -> ValuesWanted {
+        match self.0.bind_class(&translate(class)) {
+            Passing::None => ValuesWanted::Never,
+            Passing::All => ValuesWanted::Always,
+            Passing::Some => ValuesWanted::Depends,
+        }
+    }
+
+    fn event(&mut self, class: u16, text: &[u8]) -> bool {
+        self.0.passes(usize::from(class), text)
+    }
+}
+
 /// The events that each rule that loads matches, by the rule's id.
 fn haechi(
     text: &str,
@@ -107,8 +124,7 @@ fn haechi(
     let fields = plan.fields().iter().map(ToString::to_string).collect();
     let mut spec = DecoderSpec::new(Format::Json, fields);
     spec.logsource.product = Some(product.to_owned());
-    let asked = Arc::clone(&plan);
-    spec.values_for = Box::new(move |class| asked.wants_values(&translate(class)));
+    spec.values_for = Box::new(Keywords(KeywordSieve::new(Arc::clone(&plan))));
     let mut decoder = Decoder::new(spec).unwrap();
     let lines: Vec<String> = events.iter().map(ToString::to_string).collect();
     let rows = lines.iter().map(|line| Row {
