@@ -91,6 +91,9 @@ struct ExpectedAlert {
     state: Option<String>,
     /// The number of the alert, in the order in which they come, that stands in its place.
     superseded_by: Option<usize>,
+    /// Of a rule that suppresses: how many alerts it stands for besides itself, and up to when.
+    suppressed: Option<u64>,
+    until: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -535,6 +538,8 @@ impl ExpectedAlert {
             revision: None,
             state: None,
             superseded_by: None,
+            suppressed: None,
+            until: None,
         }
     }
 
@@ -575,9 +580,17 @@ impl ExpectedAlert {
                 .time
                 .as_ref()
                 .is_none_or(|time| alert["time"] == **time)
+            && self.revision.is_none_or(|revision| {
+                let of = |key: &str| alert[key]["revision"] == revision;
+                of("emission") || of("suppression")
+            })
             && self
-                .revision
-                .is_none_or(|revision| alert["emission"]["revision"] == revision)
+                .suppressed
+                .is_none_or(|count| alert["suppression"]["suppressed"] == count)
+            && self
+                .until
+                .as_ref()
+                .is_none_or(|until| alert["suppression"]["until"] == **until)
             && self
                 .state
                 .as_ref()

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::finding::{Coordinates, Evidence, Finding, Kind};
-use crate::ocsf::Emitted;
+use crate::ocsf::{Emitted, Suppressed};
 use crate::renderer::Limits;
 use crate::rollup::Rollup;
 use crate::spelling::{Entries, List, Time};
@@ -31,12 +31,15 @@ pub(crate) struct Brief<'a, E> {
     /// Contributing events that are not listed, because there are so many.
     #[serde(skip_serializing_if = "Option::is_none")]
     events_omitted: Option<usize>,
-    /// Of a rule that emits early, the identity: the finding comes again under it.
+    /// Of a rule that emits early or suppresses, the identity: the finding comes again under it.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<Uid>,
     /// And where the finding is in its life.
     #[serde(skip_serializing_if = "Option::is_none")]
     emission: Option<Emitted>,
+    /// Where only the first alerts are sent, what this one stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suppression: Option<Suppressed<'a>>,
 }
 
 /// An event's coordinates as an object.
@@ -68,11 +71,13 @@ impl<'a> Brief<'a, ()> {
             row: finding.row.map(Rollup::entries),
             events: correlation.then(|| List(events.map(|event| Place::from(event.at)))),
             events_omitted: omitted.filter(|_| correlation),
-            id: finding
-                .correlation
-                .and_then(|computed| computed.emission)
-                .map(|_| finding.uid()),
+            id: (finding.suppression.is_some()
+                || finding
+                    .correlation
+                    .is_some_and(|computed| computed.emission.is_some()))
+            .then(|| finding.uid()),
             emission: Emitted::of(finding),
+            suppression: Suppressed::of(finding),
         }
     }
 }

@@ -99,6 +99,21 @@ pub struct Part<'a> {
     pub alerts: bool,
 }
 
+/// What the first alert of a span of suppression stands for.
+#[derive(Debug, Clone, Copy)]
+pub struct Suppression<'a> {
+    /// What the alerts have in common: names and values.
+    pub by: &'a [(String, Option<String>)],
+    /// Up to when alerts are only counted, nanoseconds since the Unix epoch; exclusive.
+    pub until_ns: i64,
+    /// How many are known that were not sent.
+    pub suppressed: u64,
+    /// 0 when it is sent first, 1 when it is sent again with the count.
+    pub revision: u32,
+    /// Whether it turned out not to be the first.
+    pub state: State,
+}
+
 /// What a rule found.
 #[derive(Debug, Clone, Copy)]
 pub struct Finding<'a> {
@@ -123,6 +138,8 @@ pub struct Finding<'a> {
     pub correlation: Option<Computed<'a>>,
     /// The contributing events in the order of (time, source, partition, offset).
     pub evidence: &'a [Evidence<'a>],
+    /// Where only the first alerts of the rule are sent, what this one stands for.
+    pub suppression: Option<Suppression<'a>>,
     /// Of a rollup, the row that the finding is about; it makes the identity.
     pub row: Option<&'a Rollup<'a>>,
 }
@@ -147,6 +164,7 @@ impl<'a> Finding<'a> {
             count: 1,
             correlation: None,
             evidence,
+            suppression: None,
             row: None,
         }
     }
@@ -164,6 +182,7 @@ impl<'a> Finding<'a> {
             count: 1,
             correlation: None,
             evidence: &[],
+            suppression: None,
             row: Some(row),
         }
     }

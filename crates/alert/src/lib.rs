@@ -22,7 +22,9 @@ mod schema;
 mod spelling;
 mod uid;
 
-pub use finding::{Computed, Coordinates, Emission, Evidence, Finding, Kind, Part, State};
+pub use finding::{
+    Computed, Coordinates, Emission, Evidence, Finding, Kind, Part, State, Suppression,
+};
 pub use late::{Late, LateSubject};
 pub use renderer::{Limits, Renderer};
 pub use rollup::Rollup;

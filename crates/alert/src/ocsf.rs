@@ -165,6 +165,39 @@ struct Native<'a> {
     evidences_omitted: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     emission: Option<Emitted>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suppression: Option<Suppressed<'a>>,
+}
+
+/// What the first alert of a span of suppression stands for.
+#[derive(Serialize)]
+pub(crate) struct Suppressed<'a> {
+    by: Entries<'a, Option<String>>,
+    until: Time,
+    suppressed: u64,
+    revision: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    superseded_by: Option<Uid>,
+}
+
+impl<'a> Suppressed<'a> {
+    pub(crate) fn of(finding: &Finding<'a>) -> Option<Self> {
+        let suppression = finding.suppression?;
+        let (state, superseded_by) = match suppression.state {
+            State::Open | State::Final => (None, None),
+            State::Withdrawn(by) => (Some("superseded"), by),
+        };
+        Some(Self {
+            by: Entries(suppression.by),
+            until: Time(suppression.until_ns),
+            suppressed: suppression.suppressed,
+            revision: suppression.revision,
+            state,
+            superseded_by,
+        })
+    }
 }
 
 /// Where a finding of a rule that emits early is in its life.
@@ -425,6 +458,13 @@ const CONFIRM: Activity = Activity {
 };
 
 fn activity(finding: &Finding<'_>) -> Activity {
+    if let Some(suppression) = &finding.suppression {
+        return match suppression.state {
+            State::Withdrawn(_) => CLOSE,
+            State::Final | State::Open if suppression.revision > 0 => UPDATE,
+            State::Final | State::Open => CREATE,
+        };
+    }
     if let Some(emission) = finding.correlation.and_then(|computed| computed.emission) {
         return match emission.state {
             State::Withdrawn(_) => CLOSE,
@@ -462,6 +502,7 @@ fn native<'a>(finding: &Finding<'a>, evidences_omitted: Option<usize>) -> Native
         references: &rule.references,
         evidences_omitted,
         emission: Emitted::of(finding),
+        suppression: Suppressed::of(finding),
     }
 }
 

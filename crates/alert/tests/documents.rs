@@ -34,6 +34,7 @@ fn header(id: &str, title: &str, level: Level, tags: &[&str]) -> RuleHeader {
         author: Some("haechi".to_owned()),
         references: vec!["https://example.org/rule".to_owned()],
         falsepositives: vec!["tests".to_owned()],
+        suppress: None,
         file: Path::new("rules/a.yml").into(),
         span: Span {
             line: 1,
@@ -154,6 +155,7 @@ fn told(count: u32, alerts: bool, limits: Limits, emission: Option<Emission>) ->
             emission,
         }),
         evidence: &evidence,
+        suppression: None,
         row: None,
     };
     [Schema::Ocsf, Schema::Brief].map(|schema| render(schema, limits, &finding))
@@ -385,6 +387,7 @@ fn a_correlation_of_correlations_names_their_findings() {
                 emission: None,
             }),
             evidence: &evidence,
+            suppression: None,
             row: None,
         };
         serde_json::from_str(&render(Schema::Ocsf, Limits::default(), &finding)).unwrap()

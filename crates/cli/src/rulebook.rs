@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use haechi_engine::{CompileError, Limits, Program};
 use haechi_rules::{
-    Code, DetectionRule, Diagnostic, Emission, Expr, Loaded, Pipelines, Severity, Span,
+    Code, DetectionRule, Diagnostic, Emission, Expr, Loaded, Pipelines, RuleHeader, Severity, Span,
     Surroundings,
 };
 
@@ -54,11 +54,19 @@ impl Rulebook {
         }
     }
 
-    /// Correlations tell what they find once, when it is final, whatever they say.
+    /// Rules tell what they find once, when it is final, whatever they say.
     pub(crate) fn tell_only_the_end(&mut self) {
         for rule in &mut self.loaded.rules.correlations {
             if rule.emit != Emission::Final {
                 Arc::make_mut(rule).emit = Emission::Final;
+            }
+            if rule.header.suppress.is_some() {
+                at_the_end(&mut Arc::make_mut(rule).header);
+            }
+        }
+        for rule in &mut self.loaded.rules.detections {
+            if rule.header.suppress.is_some() {
+                at_the_end(&mut Arc::make_mut(rule).header);
             }
         }
     }
@@ -190,6 +198,12 @@ impl Rulebook {
             }
         }
         self.count()
+    }
+}
+
+fn at_the_end(header: &mut RuleHeader) {
+    if let Some(suppress) = &mut header.suppress {
+        suppress.at_once = false;
     }
 }
 

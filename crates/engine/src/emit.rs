@@ -11,7 +11,7 @@ use haechi_alert as alert;
 use haechi_decode::BadRow;
 use haechi_detect::Hits;
 use haechi_log::{Log, LogError, Message, Record, Records, TopicPartition};
-use haechi_rules::{Emission, RollupKind, RuleSet};
+use haechi_rules::{DetectionRule, Emission, Referent, RollupKind, RuleHeader, RuleSet};
 use haechi_window::{Contribution, Correlated, Late, LateKind, Opening, Outcome, Phase, RollupRow};
 
 use crate::error::{StageError, WorkerError};
@@ -75,7 +75,8 @@ impl Emitter {
         self.program = Arc::clone(program);
     }
 
-    /// Sends the alerts of a batch; answers how many. Rules that only feed a correlation make none.
+    /// Sends the alerts of a batch; answers how many. Rules that only feed a correlation make none, and those that suppress have theirs
+    /// from stage 2.
     ///
     /// # Errors
     /// When the log does not take a message.
@@ -97,7 +98,7 @@ impl Emitter {
                 .rules
                 .detections
                 .get(hit.rule as usize)
-                .filter(|rule| rule.alerts)
+                .filter(|rule| rule.alerts && rule.header.suppress.is_none())
             else {
                 continue;
             };
@@ -242,6 +243,54 @@ impl Emitter {
 
     fn correlated(&mut self, found: &Correlated, log: &mut dyn Log) -> Result<(), LogError> {
         let program = Arc::clone(&self.program);
+        match (found.suppresses, &found.opening) {
+            (None, _) => self.correlation(&program, found, None, log),
+            (Some(Referent::Correlation(_)), Opening::Finding(first)) => {
+                let header = program.rules.correlations.get(first.rule);
+                let suppression = header.and_then(|rule| {
+                    suppression(&program.rules, &rule.header, first.time_ns, found)
+                });
+                self.correlation(&program, first, suppression, log)
+            }
+            (Some(Referent::Correlation(_)), Opening::Event { .. }) => Ok(()),
+            (Some(Referent::Detection(rule)), _) => {
+                self.first_hit(&program, found, program.rules.detections.get(rule), log)
+            }
+        }
+    }
+
+    /// The first alert of a detection in a span of suppression.
+    fn first_hit(
+        &mut self,
+        program: &Program,
+        found: &Correlated,
+        rule: Option<&Arc<DetectionRule>>,
+        log: &mut dyn Log,
+    ) -> Result<(), LogError> {
+        let (Some(rule), Some(event)) = (rule, found.events.first()) else {
+            return Ok(());
+        };
+        let evidence = [alert::Evidence {
+            at: coordinates(&event.source.topic, event.source.partition, event.offset),
+            time_ns: event.time_ns,
+            rule: &rule.header,
+            alerts: true,
+            raw: None,
+        }];
+        let finding = alert::Finding {
+            suppression: suppression(&program.rules, &rule.header, event.time_ns, found),
+            ..alert::Finding::detection(&rule.header, &rule.logsource, &evidence)
+        };
+        self.finding(&finding, log)
+    }
+
+    fn correlation(
+        &mut self,
+        program: &Program,
+        found: &Correlated,
+        suppression: Option<alert::Suppression<'_>>,
+        log: &mut dyn Log,
+    ) -> Result<(), LogError> {
         let Some(rule) = program.rules.correlations.get(found.rule) else {
             return Ok(());
         };
@@ -304,6 +353,7 @@ impl Emitter {
                 emission,
             }),
             evidence: &evidence,
+            suppression,
             row: None,
         };
         self.finding(&finding, log)
@@ -358,10 +408,14 @@ impl Emitter {
         let (rule, subject) = match &late.what {
             LateKind::Event { rule, group, event } => {
                 let at = coordinates(&event.source.topic, event.source.partition, event.offset);
-                let Some(rule) = rules.correlations.get(*rule) else {
+                let correlation = rules.correlations.get(*rule).map(|rule| &rule.header);
+                // Where there is no correlation, an alert of the detection itself was to be counted.
+                let detection = rules.detections.get(event.rule as usize);
+                let header = correlation.or(detection.map(|rule| &rule.header));
+                let Some(header) = header else {
                     return Ok(());
                 };
-                (&rule.header, alert::LateSubject::Event { at, group })
+                (header, alert::LateSubject::Event { at, group })
             }
             LateKind::Partial {
                 rule,
@@ -424,6 +478,40 @@ fn uid(rules: &RuleSet, found: &Correlated) -> Option<alert::Uid> {
         &found.group,
         opening,
     ))
+}
+
+/// What the first alert of a span of suppression, at this time, stands for.
+fn suppression<'a>(
+    rules: &RuleSet,
+    rule: &RuleHeader,
+    first_ns: i64,
+    found: &'a Correlated,
+) -> Option<alert::Suppression<'a>> {
+    let suppress = rule.suppress.as_ref()?;
+    let identity = |of: &Opening| match of {
+        Opening::Event { source, offset } => {
+            let at = coordinates(&source.topic, source.partition, *offset);
+            Some(alert::finding_uid(&rule.id, &[], [at]))
+        }
+        Opening::Finding(part) => uid(rules, part),
+    };
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of alerts"
+    )]
+    let alerts = found.number as u64;
+    Some(alert::Suppression {
+        by: &found.group,
+        until_ns: first_ns.saturating_add(suppress.for_ns),
+        suppressed: alerts.saturating_sub(1),
+        revision: found.revision,
+        state: match &found.phase {
+            Phase::Final => alert::State::Final,
+            Phase::Open => alert::State::Open,
+            Phase::Withdrawn(by) => alert::State::Withdrawn(by.as_ref().and_then(identity)),
+        },
+    })
 }
 
 fn opening<'a>(rules: &RuleSet, of: &'a Opening) -> Option<alert::Opening<'a>> {

@@ -328,7 +328,12 @@ impl WorkerMetrics {
                 Outcome::Correlated(correlated) if correlated.revision > 0 => None,
                 Outcome::Correlated(correlated) => {
                     self.all.alerts.inc();
-                    self.release.counters.correlations.get(correlated.rule)
+                    let rule = correlated
+                        .parts
+                        .first()
+                        .filter(|_| correlated.suppresses.is_some());
+                    let rule = rule.map_or(correlated.rule, |first| first.rule);
+                    self.release.counters.correlations.get(rule)
                 }
                 Outcome::Rollup(row) => {
                     let rollup = self.release.program.rules.rollups.get(row.rule);

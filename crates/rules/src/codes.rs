@@ -77,6 +77,7 @@ codes! {
 
     // Correlations, further.
     BAD_EMISSION "HC052" Error "a correlation whose condition only a whole window decides cannot emit early"
+    BAD_SUPPRESSION "HC053" Error "`suppress` where there are no alerts to count, or by a field that the alerts do not have"
 
     // Processing pipelines and placeholder files.
     BAD_PIPELINE "HC070" Error "a processing pipeline or placeholder file that cannot be read as one"

@@ -105,8 +105,16 @@ fn body(
     header: RuleHeader,
     report: &mut Report<'_>,
 ) -> Option<Body> {
+    if let Some(entry) = find(entries, "suppress").filter(|_| !can_suppress(&kind.key)) {
+        let message = format!("a {} sends no alerts that `suppress` could count", kind.key);
+        let help = "detections and correlations may say it";
+        report.advise(&codes::BAD_SUPPRESSION, entry.key_span, message, help);
+    }
     Some(match &*kind.key {
-        "correlation" => Body::Correlation(correlation::read(kind, header, report)?),
+        "correlation" => {
+            suppresses_by_group(kind, entries, &header, report);
+            Body::Correlation(correlation::read(kind, header, report)?)
+        }
         "filter" => Body::Filter(filter::read(kind, entries, header, report)?),
         "rollup" => Body::Rollup(rollup::read(kind, header, report)?),
         _ => {
@@ -121,6 +129,43 @@ fn body(
             })
         }
     })
+}
+
+fn can_suppress(kind: &str) -> bool {
+    matches!(kind, "detection" | "correlation")
+}
+
+/// A correlation's findings have the values of their group and no other, and those that are told early are told too soon.
+fn suppresses_by_group(
+    kind: &Entry<'_>,
+    entries: &[Entry<'_>],
+    header: &RuleHeader,
+    report: &mut Report<'_>,
+) {
+    let Some(suppress) = &header.suppress else {
+        return;
+    };
+    let inside = kind.value.entries().unwrap_or_default();
+    let place = find(entries, "suppress").map_or(header.span, |entry| entry.key_span);
+    let groups: Vec<&str> = find(inside, "group-by")
+        .map(|entry| entry.value.items())
+        .into_iter()
+        .flatten()
+        .filter_map(Node::text)
+        .collect();
+    for name in &suppress.by {
+        if !groups.contains(&&**name) {
+            let message = format!("the findings have no `{name}`: `group-by` does not name it");
+            report.add(&codes::BAD_SUPPRESSION, place, message);
+        }
+    }
+    let early = find(inside, "emit").and_then(|entry| entry.value.text()) == Some("early");
+    if early {
+        let message =
+            "what is told early cannot be suppressed: which alert is the first is not known yet";
+        let help = "leave out `emit: early` or `suppress`";
+        report.advise(&codes::BAD_SUPPRESSION, place, message, help);
+    }
 }
 
 /// What a rule says about itself in single values, by key.
@@ -144,6 +189,7 @@ fn placeholder(identity: &Identity, document: &Node<'_>, report: &Report<'_>) ->
         author: None,
         references: Vec::new(),
         falsepositives: Vec::new(),
+        suppress: None,
         file: report.file.clone(),
         span: start(document),
     }

@@ -7,10 +7,11 @@ use crate::diagnostic::Span;
 use crate::fields::{find, require, similar, text, texts, wrong_type};
 use crate::report::Report;
 use crate::rule::{Level, RuleHeader};
+use crate::suppress;
 use crate::yaml::{Data, Entry, Node};
 
 /// Keys of a rule that Sigma defines, and those that say what kind of rule it is.
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 25] = [
     "title",
     "id",
     "name",
@@ -33,6 +34,7 @@ const KNOWN: [&str; 24] = [
     "correlation",
     "filter",
     "rollup",
+    "suppress",
     "action",
     "type",
 ];
@@ -93,6 +95,7 @@ pub(crate) fn read(
     };
     let (tags, references, falsepositives) =
         (list("tags"), list("references"), list("falsepositives"));
+    let suppress = find(entries, "suppress").and_then(|entry| suppress::read(entry, report));
     let (title, span) = title?;
     let file = Arc::clone(&report.file);
     let id = Arc::clone(&identity.id);
@@ -108,6 +111,7 @@ pub(crate) fn read(
         author,
         references,
         falsepositives,
+        suppress,
         file,
         span,
     })

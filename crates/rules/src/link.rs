@@ -49,6 +49,9 @@ pub(crate) fn link(
     linker.apply_filters(filters, &mut detections);
     let (mut detections, renamed) = linker.finish(detections, pipelines);
     let directory = linker.directory;
+    for (index, detection) in detections.iter_mut().enumerate() {
+        renamed.suppression(index, detection, diagnostics);
+    }
     let look_up = |text: &str| directory.counted(text);
     let mut correlations = correlation::resolve(correlations, &look_up, diagnostics);
     for correlation in &mut correlations {

@@ -8,6 +8,7 @@ use crate::correlation::{Correlation, Referent};
 use crate::detection::DetectionRule;
 use crate::diagnostic::Span;
 use crate::rollup::Rollup;
+use crate::suppress::Suppress;
 
 /// Everything that loaded, references resolved.
 #[derive(Debug, Clone, Default)]
@@ -99,6 +100,8 @@ pub struct RuleHeader {
     pub references: Vec<String>,
     /// What else may look like this.
     pub falsepositives: Vec<String>,
+    /// Which of its alerts are only counted; none: all of them are sent.
+    pub suppress: Option<Suppress>,
     /// The file, as it was named to [`crate::load()`].
     pub file: Arc<Path>,
     /// Where the rule's title stands in the file.

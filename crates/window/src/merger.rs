@@ -253,7 +253,8 @@ impl Merger {
             self.correlations
                 .advance(watermark_ns, &self.sources, &mut found);
         }
-        self.correlations.tell(&self.sources, &mut found);
+        self.correlations
+            .tell(self.watermark.get(), &self.sources, &mut found);
         sort(&mut found);
         outcomes.extend(found.into_iter().map(Outcome::Correlated));
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use haechi_rules::Referent;
+
 use crate::source::SourceId;
 
 /// Something that stage 2 has decided.
@@ -46,6 +48,9 @@ pub struct Correlated {
     pub revision: u32,
     /// Whether it may still change.
     pub phase: Phase,
+    /// It is no finding of its own but the first alert of this rule in a span of suppression, with those that are only counted: an event
+    /// each in `events`, or a finding each in `parts`.
+    pub suppresses: Option<Referent>,
 }
 
 /// What a finding's window begins with.

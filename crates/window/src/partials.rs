@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use crate::batch::{self, FieldColumn, First};
 use crate::bounded::bounded;
-use crate::correlate::{Event, NodePartials, SectionWriters, ValueColumns, group_key};
+use crate::correlate::{Event, Node, NodePartials, SectionWriters, ValueColumns, group_key};
 use crate::error::WindowError;
 use crate::frame::{Frame, Section, Topics};
 use crate::plan::Plan;
@@ -170,7 +170,9 @@ impl Partials {
             };
             for &(correlation, position) in correlations {
                 let columns = columns.of(&self.plan, batch, correlation, position)?;
-                if !columns.key(row, &mut key) {
+                let takes_absent = |node: &Arc<Node>| node.takes_absent();
+                let takes_absent = self.plan.nodes.get(correlation).is_some_and(takes_absent);
+                if !columns.key(row, takes_absent, &mut key) {
                     continue;
                 }
                 let Some(value) = columns.value.value(row) else {
@@ -252,16 +254,16 @@ impl<'a> GroupColumns<'a> {
 }
 
 impl KeyColumns<'_> {
-    /// Writes the group of a row to `key`; false when a field is absent, so that the event is in no group.
-    fn key(&self, row: usize, key: &mut Vec<u8>) -> bool {
+    /// Writes the group of a row to `key`; false when a field is absent and that is no value, so that the event is in no group.
+    fn key(&self, row: usize, takes_absent: bool, key: &mut Vec<u8>) -> bool {
         key.clear();
         for column in &self.group {
             match column
                 .as_ref()
                 .map_or(First::Absent, |column| column.first(row))
             {
-                First::Absent => return false,
-                First::Null => group_key::push(key, None),
+                First::Absent if !takes_absent => return false,
+                First::Absent | First::Null => group_key::push(key, None),
                 First::Text(text) => group_key::push(key, Some(&bounded(text))),
             }
         }

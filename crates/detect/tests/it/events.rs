@@ -53,6 +53,7 @@ pub(crate) fn rule(logsource: Logsource, condition: Expr) -> Arc<DetectionRule> 
         author: None,
         references: Vec::new(),
         falsepositives: Vec::new(),
+        suppress: None,
         file: Path::new("test.yml").into(),
         span: Span::default(),
     };

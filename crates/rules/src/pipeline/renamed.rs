@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::codes;
 use crate::correlation::{Correlation, Referent};
+use crate::detection::DetectionRule;
 use crate::diagnostic::Diagnostic;
 use crate::outline::Draft;
 use crate::pipeline::Pipelines;
@@ -52,6 +53,38 @@ impl<'p> Renamed<'p> {
         match run.run() {
             Ok(()) => run.probes.pop().unwrap_or(own),
             Err(_) => own,
+        }
+    }
+
+    /// Gives the fields by which a detection's alerts are suppressed their names behind the pipelines.
+    pub(crate) fn suppression(
+        &self,
+        index: usize,
+        rule: &mut DetectionRule,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) {
+        let Some(suppress) = &mut rule.header.suppress else {
+            return;
+        };
+        for field in &mut suppress.fields {
+            match self.field(index, field).as_slice() {
+                [only] => *field = only.clone(),
+                [] => {}
+                several => {
+                    let names = several.join(", ");
+                    let message = format!(
+                        "the pipelines give `{field}` several names ({names}), and `suppress` can only look at one"
+                    );
+                    let file = Arc::clone(&rule.header.file);
+                    let place = rule.header.span;
+                    diagnostics.push(Diagnostic::new(
+                        &codes::BAD_FIELD_MAPPING,
+                        file,
+                        place,
+                        message,
+                    ));
+                }
+            }
         }
     }
 

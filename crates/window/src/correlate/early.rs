@@ -1,4 +1,4 @@
-//! Findings that are told before the watermark has passed their windows: `emit: early`.
+//! Findings that are told before the watermark has passed their windows: those of `emit: early`, and the first alerts of `suppress`.
 //!
 //! What is open after a record is what would be found if no further event came. The difference to what was told before is told: a
 //! finding that is new, one that has changed, one that is none any more. So each finding is told at most once a record.
@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use haechi_rules::Referent;
 use hashbrown::HashMap;
 
 use super::Event;
@@ -16,9 +17,21 @@ use super::tally::Held;
 use crate::outcome::{Contribution, Correlated, Opening, Phase};
 use crate::sources::Sources;
 
+/// What is told before a window is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Foretelling {
+    /// Every finding, as soon as its condition holds, and whenever it changes.
+    All,
+    /// Every finding once, when the watermark has passed its first event, so that it is known to be the first.
+    First,
+}
+
 /// What one correlation has told early in one exchange partition.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Told {
+    what: Foretelling,
+    /// Groups with a finding that cannot be told before the watermark has passed this time.
+    waiting: BTreeSet<(i64, Arc<[u8]>)>,
     groups: HashMap<Arc<[u8]>, Vec<Finding>>,
     /// Groups in which something has happened since it was last told what is open.
     stirred: BTreeSet<Arc<[u8]>>,
@@ -47,6 +60,16 @@ struct Settled {
 }
 
 impl Told {
+    pub(super) fn new(what: Foretelling) -> Self {
+        Self {
+            what,
+            waiting: BTreeSet::new(),
+            groups: HashMap::new(),
+            stirred: BTreeSet::new(),
+            settled: HashMap::new(),
+        }
+    }
+
     /// Something has happened in a group.
     pub(super) fn stir(&mut self, key: &[u8]) {
         if !self.stirred.contains(key) {
@@ -54,12 +77,24 @@ impl Told {
         }
     }
 
-    /// A window was decided: what was told early of it is now final.
-    pub(super) fn settle(&mut self, key: &Arc<[u8]>, opener: &Event, found: &mut Correlated) {
+    /// A window was decided: what was told early of it is now final. Answers whether that is worth telling.
+    pub(super) fn settle(
+        &mut self,
+        key: &Arc<[u8]>,
+        opener: &Event,
+        found: &mut Correlated,
+    ) -> bool {
+        let mut is_news = true;
         if let Some(told) = self.groups.get_mut(key)
             && let Some(at) = told.iter().position(|told| told.opener.is_same(opener))
         {
-            found.revision = told.swap_remove(at).said.revision.saturating_add(1);
+            let told = told.swap_remove(at);
+            found.revision = told.said.revision.saturating_add(1);
+            let alone = match found.parts.len() {
+                0 => found.events.len() <= 1,
+                parts => parts == 1,
+            };
+            is_news = self.what == Foretelling::All || told.withdrawn || !alone;
         }
         self.settled
             .entry(Arc::clone(key))
@@ -68,6 +103,7 @@ impl Told {
                 start_ns: opener.time_ns,
                 opening: found.opening.clone(),
             });
+        is_news
     }
 
     /// Events of a group were decided: what was told of them has to be looked at.
@@ -85,9 +121,10 @@ impl Told {
     }
 
     /// The rules have other numbers now.
-    pub(super) fn renumber(&mut self, moves: &Moves) {
+    pub(super) fn renumber(&mut self, moves: &Moves, suppresses: Option<Referent>) {
         for told in self.groups.values_mut().flatten() {
             told.said = moves.of(&told.said);
+            told.said.suppresses = suppresses;
         }
     }
 
@@ -95,8 +132,19 @@ impl Told {
     pub(super) fn size(&self) -> usize {
         let one = size_of::<Finding>() + size_of::<Contribution>();
         let told: usize = self.groups.values().map(Vec::len).sum();
-        told * one + self.groups.len() * size_of::<(Arc<[u8]>, Vec<Finding>)>()
+        told * one
+            + self.waiting.len() * size_of::<(i64, Arc<[u8]>)>()
+            + self.groups.len() * size_of::<(Arc<[u8]>, Vec<Finding>)>()
     }
+}
+
+/// What is told of a group.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Only findings that begin before.
+    before_ns: i64,
+    /// Those told before, when they have changed.
+    again: bool,
 }
 
 impl Finding {
@@ -127,15 +175,39 @@ impl Finding {
 }
 
 impl<V: Held> Machine<V> {
-    /// Tells what has become of the groups in which something has happened.
-    pub(super) fn tell(&mut self, sources: &Sources, found: &mut Vec<Correlated>) {
+    /// Tells what has become of the groups in which something has happened, the watermark being here.
+    pub(super) fn tell(
+        &mut self,
+        watermark_ns: Option<i64>,
+        sources: &Sources,
+        found: &mut Vec<Correlated>,
+    ) {
         let Some(mut told) = self.told.take() else {
             return;
         };
-        for key in std::mem::take(&mut told.stirred) {
+        let own_ns = watermark_ns.map(|watermark_ns| self.node.watermark_ns(watermark_ns));
+        // Of findings of which the first event alone is told, it must be the first for sure.
+        let before_ns = match told.what {
+            Foretelling::All => i64::MAX,
+            Foretelling::First => own_ns.unwrap_or(i64::MIN),
+        };
+        let mut stirred = std::mem::take(&mut told.stirred);
+        while let Some((time_ns, _)) = told.waiting.first()
+            && *time_ns < before_ns
+        {
+            stirred.extend(told.waiting.pop_first().map(|(_, key)| key));
+        }
+        for key in stirred {
             let before = told.groups.remove(&key).unwrap_or_default();
             let settled = told.settled.get(&key).map_or(&[][..], Vec::as_slice);
-            let now = self.tell_group(&key, before, settled, sources, found);
+            let limits = Limits {
+                before_ns,
+                again: told.what == Foretelling::All,
+            };
+            let (now, waits_for) = self.tell_group(&key, before, settled, limits, sources, found);
+            if let Some(time_ns) = waits_for {
+                told.waiting.insert((time_ns, Arc::clone(&key)));
+            }
             if !now.is_empty() {
                 told.groups.insert(key, now);
             }
@@ -149,22 +221,28 @@ impl<V: Held> Machine<V> {
         key: &Arc<[u8]>,
         mut before: Vec<Finding>,
         settled: &[Settled],
+        limits: Limits,
         sources: &Sources,
         found: &mut Vec<Correlated>,
-    ) -> Vec<Finding> {
+    ) -> (Vec<Finding>, Option<i64>) {
         let mut group = self.take_in_order(key, sources);
         let items = group.as_ref().map_or(&[][..], |group| &group.items);
         let mut now: Vec<Finding> = Vec::new();
+        let mut waits_for = None;
         self.scan(items, i64::MAX, &mut |window, number| {
             let Some(opener) = window.first().map(|item| item.event) else {
                 return;
             };
+            if opener.time_ns >= limits.before_ns && limits.before_ns != i64::MAX {
+                waits_for = waits_for.or(Some(opener.time_ns));
+                return;
+            }
             let at = before.iter().position(|told| told.opener.is_same(&opener));
             let earlier = at.map(|at| before.swap_remove(at));
             let unchanged = |told: &Finding| {
-                !told.withdrawn
-                    && told.items == window.len()
-                    && told.said.number.to_bits() == number.to_bits()
+                let same =
+                    told.items == window.len() && told.said.number.to_bits() == number.to_bits();
+                !told.withdrawn && (same || !limits.again)
             };
             if let Some(told) = earlier.as_ref().filter(|told| unchanged(told)) {
                 now.push(told.clone());
@@ -194,7 +272,7 @@ impl<V: Held> Machine<V> {
         if let Some(group) = group.take() {
             self.groups.insert(Arc::clone(key), group);
         }
-        now
+        (now, waits_for)
     }
 
     /// The finding that a withdrawn one's first event belongs to or, if there is none, the first one that shares its time.

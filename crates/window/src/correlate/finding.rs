@@ -65,6 +65,7 @@ impl<V: Held> Machine<V> {
             opening,
             revision: 0,
             phase: Phase::Final,
+            suppresses: self.node.suppresses(),
         })
     }
 

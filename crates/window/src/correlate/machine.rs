@@ -66,7 +66,7 @@ pub(crate) enum Arrival {
 impl<V: Held> Machine<V> {
     pub(super) fn new(node: Arc<Node>) -> Self {
         Self {
-            told: node.emits_early().then(Told::default),
+            told: node.foretells().map(Told::new),
             node,
             groups: HashMap::new(),
             due: BinaryHeap::new(),
@@ -160,10 +160,13 @@ impl<V: Held> Machine<V> {
             let Some(mut finding) = self.finding(key, window, number, sources) else {
                 return;
             };
-            if let (Some(told), Some(opener)) = (&mut told, window.first()) {
-                told.settle(key, &opener.event, &mut finding);
+            let is_news = match (&mut told, window.first()) {
+                (Some(told), Some(opener)) => told.settle(key, &opener.event, &mut finding),
+                _ => true,
+            };
+            if is_news {
+                found.push(finding);
             }
-            found.push(finding);
         });
         if let Some(told) = &mut told {
             told.decided(key);

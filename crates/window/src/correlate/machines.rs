@@ -87,9 +87,14 @@ impl Machines {
     }
 
     /// Tells what rules that emit early have found so far, as far as it has changed.
-    pub(crate) fn tell(&mut self, sources: &Sources, found: &mut Vec<Correlated>) {
+    pub(crate) fn tell(
+        &mut self,
+        watermark_ns: Option<i64>,
+        sources: &Sources,
+        found: &mut Vec<Correlated>,
+    ) {
         for any in &mut self.0 {
-            with!(any, of => of.tell(sources, found));
+            with!(any, of => of.tell(watermark_ns, sources, found));
         }
     }
 
@@ -164,7 +169,7 @@ impl<V: Held> Machine<V> {
         self.node = node;
         self.parts.renumber(moves);
         if let Some(told) = &mut self.told {
-            told.renumber(moves);
+            told.renumber(moves, self.node.suppresses());
         }
     }
 

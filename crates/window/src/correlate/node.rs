@@ -1,11 +1,14 @@
 //! Correlations made ready: trees of nodes, one for each correlation that alerts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use haechi_rules::{
-    CompareOp, Correlation, CorrelationCondition, CorrelationKind, Emission, Referent, RuleSet,
+    CompareOp, Correlation, CorrelationCondition, CorrelationKind, Emission, Referent, RuleHeader,
+    RuleSet, Suppress,
 };
 
+use super::early::Foretelling;
 use super::group_key;
 use super::judge::Judge;
 use super::value::{Value, ValueKind};
@@ -23,7 +26,7 @@ const REVISION: &str = "correlation 1";
 /// One correlation in a tree. Those that alert are roots; the correlations that they refer to are computed anew for each tree, on
 /// the exchange partition of the root's group, so that a finding need not travel.
 pub(crate) struct Node {
-    /// Index into `RuleSet::correlations`.
+    /// Index into `RuleSet::correlations`; none of them where it only suppresses the alerts of a rule.
     pub(crate) index: usize,
     pub(crate) rule: Arc<Correlation>,
     pub(crate) fingerprint: Fingerprint,
@@ -38,6 +41,8 @@ pub(crate) struct Node {
     /// By how much its watermark lags behind: what the correlations below it may still find.
     pub(super) delay_ns: i64,
     hasher: GroupHasher,
+    /// Its findings are what is left of the alerts of its one rule.
+    suppresses: bool,
     /// Which of its group's values are the root's group, in the root's order.
     route: Vec<usize>,
 }
@@ -70,16 +75,67 @@ pub(crate) fn compile(rules: &RuleSet, errors: &mut Vec<CompileError>) -> Vec<Ar
                 help: None,
             });
         } else if rule.alerts {
+            let outermost = match &rule.header.suppress {
+                Some(suppress) => suppression(&rule.header, suppress, Referent::Correlation(index)),
+                None => Arc::clone(rule),
+            };
             let mut tree = Tree {
                 rules,
-                root: rule,
+                root: &outermost,
+                suppresses: rule.header.suppress.is_some(),
                 nodes: &mut nodes,
             };
-            let route = (0..rule.group_by.len()).collect();
-            tree.grow(index, &mut Vec::new(), route);
+            tree.grow_root(index);
+        }
+    }
+    for (index, rule) in rules.detections.iter().enumerate() {
+        if let Some(suppress) = rule.header.suppress.as_ref().filter(|_| rule.alerts) {
+            let unusable = |field: &&String| RESERVED.contains(&field.as_str());
+            if let Some(field) = suppress.fields.iter().find(unusable) {
+                errors.push(CompileError {
+                    rule: Arc::clone(&rule.header.id),
+                    file: Arc::clone(&rule.header.file),
+                    span: rule.header.span,
+                    message: format!(
+                        "`suppress` cannot go by `{field}`: it is no field of the event"
+                    ),
+                    help: None,
+                });
+                continue;
+            }
+            let root = suppression(&rule.header, suppress, Referent::Detection(index));
+            let mut tree = Tree {
+                rules,
+                root: &root,
+                suppresses: true,
+                nodes: &mut nodes,
+            };
+            tree.grow_root(usize::MAX);
         }
     }
     nodes.into_iter().map(Arc::new).collect()
+}
+
+/// The suppression of a rule's alerts is a correlation of them: one alert opens a window, and all others in it belong to it.
+fn suppression(header: &RuleHeader, suppress: &Suppress, of: Referent) -> Arc<Correlation> {
+    let names = suppress.by.iter().zip(&suppress.fields);
+    let renamed = names.filter(|(name, field)| name != field);
+    let aliases = renamed.map(|(name, field)| (name.clone(), [(0, field.clone())].into()));
+    Arc::new(Correlation {
+        header: header.clone(),
+        kind: CorrelationKind::EventCount,
+        rules: vec![of],
+        group_by: suppress.by.clone(),
+        timespan_ns: suppress.for_ns,
+        condition: CorrelationCondition::Number(vec![(CompareOp::Gte, 1.0)]),
+        aliases: match of {
+            Referent::Detection(_) => aliases.collect(),
+            Referent::Correlation(_) => BTreeMap::new(),
+        },
+        generate: false,
+        emit: Emission::Final,
+        alerts: true,
+    })
 }
 
 fn reserved(rule: &Correlation) -> Option<&str> {
@@ -91,20 +147,29 @@ fn reserved(rule: &Correlation) -> Option<&str> {
 
 struct Tree<'a> {
     rules: &'a RuleSet,
-    root: &'a Correlation,
+    root: &'a Arc<Correlation>,
+    /// The root only suppresses.
+    suppresses: bool,
     nodes: &'a mut Vec<Node>,
 }
 
 impl Tree<'_> {
+    /// Adds the root after all below it. `index` is its own, where it does not only suppress.
+    fn grow_root(&mut self, index: usize) {
+        let index = if self.suppresses { usize::MAX } else { index };
+        let route = (0..self.root.group_by.len()).collect();
+        self.grow(index, Arc::clone(self.root), &mut Vec::new(), route);
+    }
+
     /// Adds a correlation after those below it. `path` are the positions that lead to it from the root. Answers its index and how far
     /// its findings lag behind the watermark.
     fn grow(
         &mut self,
         index: usize,
+        rule: Arc<Correlation>,
         path: &mut Vec<usize>,
         route: Vec<usize>,
     ) -> Option<(usize, i64)> {
-        let rule = Arc::clone(self.rules.correlations.get(index)?);
         let mut delay_ns: i64 = 0;
         let mut children = Vec::new();
         for (position, referent) in rule.rules.iter().enumerate() {
@@ -126,7 +191,7 @@ impl Tree<'_> {
             let through = |at: &usize| group.get(*at).copied();
             let route = route.iter().map(through).collect::<Option<Vec<_>>>()?;
             path.push(position);
-            let (child, lag_ns) = self.grow(*below, path, route)?;
+            let (child, lag_ns) = self.grow(*below, Arc::clone(inner), path, route)?;
             path.pop();
             delay_ns = delay_ns.max(lag_ns);
             children.push((child, position, group, value));
@@ -160,6 +225,7 @@ impl Tree<'_> {
             hasher: GroupHasher::new(&self.root.header.id),
             judge: Judge::of(&rule),
             parent: None,
+            suppresses: self.suppresses && path.is_empty(),
             fields,
             values,
             value_fields,
@@ -234,6 +300,9 @@ impl Tree<'_> {
         if rule.emit == Emission::Early && path.is_empty() {
             meaning.push_str(" early 1");
         }
+        if self.suppresses && path.is_empty() {
+            meaning.push_str(" suppress 1");
+        }
         let digest = blake3::hash(meaning.as_bytes());
         digest.as_bytes().first_chunk().copied().unwrap_or_default()
     }
@@ -248,9 +317,26 @@ impl Node {
         )
     }
 
-    /// Whether its findings are told as soon as its condition holds.
-    pub(super) fn emits_early(&self) -> bool {
-        self.parent.is_none() && self.rule.emit == Emission::Early
+    /// What is told before a window is decided.
+    pub(super) fn foretells(&self) -> Option<Foretelling> {
+        if self.parent.is_some() {
+            return None;
+        }
+        if self.suppresses {
+            let suppress = self.rule.header.suppress.as_ref()?;
+            return suppress.at_once.then_some(Foretelling::First);
+        }
+        (self.rule.emit == Emission::Early).then_some(Foretelling::All)
+    }
+
+    /// The rule whose alerts it suppresses.
+    pub(crate) fn suppresses(&self) -> Option<Referent> {
+        self.rule.rules.first().copied().filter(|_| self.suppresses)
+    }
+
+    /// Whether an event that lacks a field of the group is in the group of those that lack it. An alert is not lost for want of a field.
+    pub(crate) fn takes_absent(&self) -> bool {
+        self.suppresses
     }
 
     /// The exchange partition of a group.

@@ -17,4 +17,5 @@ mod naive;
 mod naive_correlation;
 mod queries;
 mod rollups;
+mod suppression;
 mod world;

@@ -203,6 +203,7 @@ fn of_group(
                 },
                 revision: 0,
                 phase: Phase::Final,
+                suppresses: None,
             });
         }
         let used = number.is_some() || tiles(rule);

@@ -30,6 +30,7 @@ pub(super) fn header(id: &str) -> RuleHeader {
         author: None,
         references: Vec::new(),
         falsepositives: Vec::new(),
+        suppress: None,
         file: Path::new("rules.yml").into(),
         span: Span::default(),
     }
