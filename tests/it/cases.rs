@@ -50,6 +50,11 @@ fn rollups() {
 }
 
 #[test]
+fn lateness() {
+    assert_all(&ours("lateness"), 55);
+}
+
+#[test]
 fn input() {
     assert_all(&ours("input"), 3);
 }

@@ -85,6 +85,8 @@ struct ExpectedAlert {
     time: Option<String>,
     /// Of a rollup: its row.
     row: Option<Map<String, Value>>,
+    /// Of a rollup: there is no such row any more.
+    withdrawn: Option<bool>,
     /// Of a rule that emits early: how often it was told before.
     revision: Option<u32>,
     /// And where it is in its life: open, final, superseded, withdrawn.
@@ -535,6 +537,7 @@ impl ExpectedAlert {
             count: None,
             time: None,
             row: None,
+            withdrawn: None,
             revision: None,
             state: None,
             superseded_by: None,
@@ -599,6 +602,9 @@ impl ExpectedAlert {
                 let by = all.get(number).map(|by| &by["id"]);
                 by.is_some_and(|by| by.is_string() && *by == alert["emission"]["superseded_by"])
             })
+            && self
+                .withdrawn
+                .is_none_or(|gone| gone == alert.get("row").is_some_and(Value::is_null))
             && self.row.as_ref().is_none_or(|row| {
                 let expected = Map::from_iter([("row".to_owned(), Value::from(row.clone()))]);
                 includes(alert, &expected)
