@@ -64,6 +64,19 @@ bench-detect: ## what detection costs beside parsing, other numbers of rules, an
 	HAECHI_BIN=$(CURDIR)/target/release/haechi HAECHI_BENCH_PEER=$(CURDIR)/target/peer/release/haechi-bench-peer \
 	  cargo bench -p haechi-benches --bench detect
 
+.PHONY: bench-delivery
+bench-delivery: ## what exactly once costs beside at least once, and the time from event to alert
+	@dev/setup
+	cargo build --release --bin haechi
+	HAECHI_BIN=$(CURDIR)/target/release/haechi dev/with-kafka bench cargo bench -p haechi-benches --bench delivery
+
+.PHONY: steady
+steady: ## MINUTES=60 of steady load (HAECHI_STEADY_RATE=2000 events a second): memory, and the time from event to alert
+	@dev/setup
+	cargo build --release --bin haechi
+	HAECHI_BIN=$(CURDIR)/target/release/haechi HAECHI_STEADY_ONLY=yes HAECHI_STEADY_SECONDS=$$((60 * $(MINUTES))) \
+	  dev/with-kafka steady cargo bench -p haechi-benches --bench delivery
+
 .PHONY: lint
 lint: ## formatting, clippy, docs, dependencies: what CI checks before the tests
 	@.ci/run lint
