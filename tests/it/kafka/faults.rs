@@ -390,7 +390,13 @@ impl Siege<'_> {
             .values()
             .any(|(committed, end)| *committed != Some(*end))
         {
-            assert!(Instant::now() < deadline, "{topic} is not read to its end");
+            if Instant::now() >= deadline {
+                for pod in std::mem::take(&mut self.pods) {
+                    let id = pod.process.id();
+                    self.keep(id, &pod.process.kill());
+                }
+                panic!("{topic} is not read to its end");
+            }
             thread::sleep(Duration::from_millis(500));
         }
         for pod in std::mem::take(&mut self.pods) {

@@ -123,6 +123,8 @@ struct Queue(NonNull<rd::rd_kafka_queue_t>);
 
 // SAFETY: librdkafka's queues are locked inside; a reference may be used and given back on any thread.
 unsafe impl Send for Queue {}
+// SAFETY: as above; several threads may take from one queue at once.
+unsafe impl Sync for Queue {}
 
 impl Queue {
     /// Takes the next event, waiting up to `wait` for it.

@@ -1,5 +1,7 @@
 //! The writing half of a [`KafkaLog`](super::KafkaLog).
 
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
@@ -18,9 +20,13 @@ use crate::{Kind, LogError, Message};
 /// librdkafka's blocking calls are made in steps of this length, between which its events are served.
 const STEP: Duration = Duration::from_millis(50);
 
+/// How much later than it should a call may return.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// A producer, and the transaction that may be open.
 pub(super) struct Producer {
-    client: Direct<BaseProducer<Context>>,
+    /// Shared with a call that may not return ([`Producer::add_offsets`]).
+    client: Arc<Direct<BaseProducer<Context>>>,
     settings: ClientConfig,
     brokers: String,
     delivery: Delivery,
@@ -37,7 +43,7 @@ impl Producer {
     pub(super) fn open(config: &KafkaConfig) -> Result<Self, LogError> {
         let settings = config::producer(config)?;
         let producer = Self {
-            client: client(&settings)?,
+            client: Arc::new(client(&settings)?),
             settings,
             brokers: config::brokers(&config.properties),
             delivery: config.delivery,
@@ -208,9 +214,7 @@ impl Producer {
         if let Some(offsets) = offsets {
             let membership = membership()?;
             let left = self.wait.saturating_sub(started.elapsed());
-            self.client
-                .send_offsets_to_transaction(offsets, &membership, left)
-                .map_err(|error| failure::of("commit offsets", &error))?;
+            self.add_offsets(offsets, membership, left)?;
         }
         let left = self.wait.saturating_sub(started.elapsed());
         match self.client.commit_transaction(left) {
@@ -224,6 +228,33 @@ impl Producer {
                 self.brokers, self.wait
             ))),
             Err(error) => Err(failure::of("commit", &error)),
+        }
+    }
+
+    /// Adds offsets to the transaction, on a thread of its own: librdkafka heeds no time-out while it looks for the group's
+    /// coordinator, and when that broker has gone it may never return (librdkafka #5456, #5511). Then thread and producer are
+    /// left to themselves; the new producer fences the old one off, which ends its transaction.
+    fn add_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        membership: ConsumerGroupMetadata,
+        wait: Duration,
+    ) -> Result<(), LogError> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let (client, offsets) = (Arc::clone(&self.client), offsets.clone());
+        thread::Builder::new()
+            .name("kafka-offsets".to_owned())
+            .spawn(move || {
+                let outcome = client.send_offsets_to_transaction(&offsets, &membership, wait);
+                // Whoever waited may have given up.
+                let _ = answer.send(outcome);
+            })
+            .map_err(|error| LogError::retriable(format!("cannot start a thread: {error}")))?;
+        match answered.recv_timeout(wait + GRACE) {
+            Ok(outcome) => outcome.map_err(|error| failure::of("commit offsets", &error)),
+            Err(_) => Err(LogError::fenced(format!(
+                "the consumer group's coordinator was not found within {wait:?}: trying with a new producer"
+            ))),
         }
     }
 
@@ -242,7 +273,7 @@ impl Producer {
             // librdkafka goes on with a gap in the sequence numbers where the broker refused a message, and the next
             // transaction fails of it. A new producer has no gap, and begins by aborting what the old one left open.
             Delivery::ExactlyOnce if self.refused => {
-                self.client = client(&self.settings)?;
+                self.client = Arc::new(client(&self.settings)?);
                 self.connect()?;
             }
             Delivery::ExactlyOnce => self
