@@ -4,20 +4,17 @@
 //!
 //! `make faults` runs many seeds for two minutes each, on three brokers.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Output};
-use std::sync::Mutex;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use haechi_tests::app::App;
 use haechi_tests::broker::Client;
-use haechi_tests::link::{Condition, Link};
+use haechi_tests::link::{self, Condition, Link, ToNode};
 use haechi_tests::process::{Finished, Running};
-use haechi_tests::{repository, synthetic};
+use haechi_tests::synthetic;
 
 use super::{RULES, RUN, assert_logins_in};
 
@@ -80,11 +77,23 @@ impl Pod {
 struct Node {
     /// As `dev/kafka` takes it: the instance, and which of its nodes, if it has several.
     name: Vec<String>,
-    /// Between the pods and it; none where there is just one node.
-    link: Option<Link>,
+    /// Between the pods and it.
+    link: Link,
     /// Its link is good again, or it is started again, then.
     until: Option<Instant>,
     is_down: bool,
+}
+
+impl Node {
+    fn new(to: ToNode) -> Self {
+        let instance = std::env::var("HAECHI_KAFKA_INSTANCE").expect("it has nodes");
+        Self {
+            name: std::iter::once(instance).chain(to.node).collect(),
+            link: to.link,
+            until: None,
+            is_down: false,
+        }
+    }
 }
 
 /// The processes of a run, and what was done to them.
@@ -107,13 +116,14 @@ fn attack(client: &Client, seed: u64, seconds: u64) -> usize {
     let text = with_rubbish(&synthetic::logins(seconds * RATE));
     let file = app.folder().join("events.ndjson");
     fs::write(&file, &text).expect("the scratch folder can be written");
-    let (nodes, bootstrap) = nodes();
-    app.bootstrap = bootstrap;
+    let links = link::to_nodes();
+    let addresses: Vec<String> = links.iter().map(|to| to.address.to_string()).collect();
+    app.bootstrap = (!links.is_empty()).then(|| addresses.join(","));
     let mut siege = Siege {
         app: &app,
         dice: Dice(seed),
         pods: Vec::new(),
-        nodes,
+        nodes: links.into_iter().map(Node::new).collect(),
         faults: 0,
         begun: Instant::now(),
     };
@@ -142,54 +152,6 @@ fn with_rubbish(text: &str) -> String {
         _ => line.to_owned(),
     };
     text.split_inclusive('\n').enumerate().map(line).collect()
-}
-
-/// The brokers that were started for these tests, with links to them if they are several, and where the links begin.
-fn nodes() -> (Vec<Node>, Option<String>) {
-    let Ok(instance) = std::env::var("HAECHI_KAFKA_INSTANCE") else {
-        return (Vec::new(), None);
-    };
-    let links = kafka(&["links", &instance]);
-    let new = |name: Vec<String>, link| Node {
-        name,
-        link,
-        until: None,
-        is_down: false,
-    };
-    if !links.status.success() {
-        return (vec![new(vec![instance], None)], None);
-    }
-    let (mut nodes, mut addresses) = (Vec::new(), Vec::new());
-    for line in String::from_utf8_lossy(&links.stdout).lines() {
-        let numbers: Vec<u16> = line
-            .split(' ')
-            .map(|number| number.parse().expect("a number"))
-            .collect();
-        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let link = link_to(at(numbers[1]), at(numbers[2]));
-        let name = vec![instance.clone(), numbers[0].to_string()];
-        nodes.push(new(name, Some(link)));
-        addresses.push(at(numbers[1]).to_string());
-    }
-    (nodes, Some(addresses.join(",")))
-}
-
-/// One link for all runs: its port is taken once.
-fn link_to(listen: SocketAddr, target: SocketAddr) -> Link {
-    static LINKS: Mutex<BTreeMap<SocketAddr, Link>> = Mutex::new(BTreeMap::new());
-    let mut links = LINKS.lock().expect("no link panics");
-    let link = links
-        .entry(listen)
-        .or_insert_with(|| Link::open(listen, target));
-    link.clone()
-}
-
-fn kafka(arguments: &[&str]) -> Output {
-    Command::new(repository().join("dev/kafka"))
-        .args(arguments)
-        .env_remove("HAECHI_KAFKA")
-        .output()
-        .expect("dev/kafka runs")
 }
 
 /// Writes a second's events about every second. Whole rounds of the partitions keep each line's place.
@@ -322,7 +284,7 @@ impl Siege<'_> {
     fn break_link(&mut self) {
         let number = self.dice.below(self.nodes.len().max(1));
         let Some(Node {
-            link: Some(link),
+            link,
             until: until @ None,
             name,
             ..
@@ -356,11 +318,10 @@ impl Siege<'_> {
             if std::mem::take(&mut node.is_down) {
                 self.kafka("start", number);
             }
-            if let Some(link) = &self.nodes[number].link {
-                link.set(Condition::Cut);
-                thread::sleep(Duration::from_millis(100));
-                link.set(Condition::Good);
-            }
+            let link = &self.nodes[number].link;
+            link.set(Condition::Cut);
+            thread::sleep(Duration::from_millis(100));
+            link.set(Condition::Good);
             let name = self.nodes[number].name.join(" ");
             self.note(&format!("{name} is as before"));
         }
@@ -369,7 +330,7 @@ impl Siege<'_> {
     fn kafka(&self, how: &str, node: usize) {
         let mut arguments = vec![how];
         arguments.extend(self.nodes[node].name.iter().map(String::as_str));
-        let outcome = kafka(&arguments);
+        let outcome = link::kafka(&arguments);
         assert!(
             outcome.status.success(),
             "dev/kafka {arguments:?}: {outcome:?}"

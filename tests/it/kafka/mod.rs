@@ -7,6 +7,7 @@ mod delivery;
 mod faults;
 mod generated;
 mod observed;
+mod pressure;
 mod real_events;
 mod reload;
 mod rolling;
