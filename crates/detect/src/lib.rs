@@ -80,6 +80,7 @@ mod predicate;
 mod profile;
 mod program;
 mod rarity;
+mod regexes;
 mod row_test;
 mod sieve;
 mod stamps;

@@ -1,9 +1,9 @@
 //! All tests of one field at once: a value in, the predicates that it satisfies out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use haechi_rules::Piece;
-use regex::Regex;
 use rustc_hash::FxHashMap;
 
 use crate::affix::Affixes;
@@ -15,6 +15,7 @@ use crate::numbers::Numbers;
 use crate::predicate::{PredicateId, SHORT, ValueTest};
 use crate::profile::Notes;
 use crate::rarity;
+use crate::regexes::{LazyRegex, Regexes};
 use crate::stamps::Stamps;
 use crate::times::Times;
 
@@ -74,21 +75,19 @@ pub(crate) struct Work {
     seen: Stamps,
     /// Literals found in the value.
     found: Stamps,
-    /// One's own copies of the plan's regexes: copies share the program, but not the scratch space, so that
-    /// threads do not wait for each other.
-    pub(crate) regexes: Vec<Regex>,
+    pub(crate) regexes: Regexes,
     /// Takes note of what is done, when somebody wants to know.
     pub(crate) notes: Option<Box<Notes>>,
 }
 
 impl Work {
     /// Space for matchers over this many predicates.
-    pub(crate) fn new(predicates: usize, regexes: Vec<Regex>) -> Self {
+    pub(crate) fn new(predicates: usize, regexes: Arc<[LazyRegex]>) -> Self {
         Self {
             folded: String::new(),
             seen: Stamps::new(predicates),
             found: Stamps::new(0),
-            regexes,
+            regexes: Regexes::new(regexes),
             notes: None,
         }
     }
@@ -166,13 +165,11 @@ impl Matcher {
         }
     }
 
-    fn holds(&self, check: u32, value: &str, folded: &str, regexes: &[Regex]) -> bool {
+    fn holds(&self, check: u32, value: &str, folded: &str, regexes: &Regexes) -> bool {
         match self.checks.get(check as usize) {
             Some(Check::Folded(shape)) => shape.matches(folded),
             Some(Check::Cased(shape)) => shape.matches(value),
-            Some(Check::Regex(index)) => regexes
-                .get(*index as usize)
-                .is_some_and(|regex| regex.is_match(value)),
+            Some(Check::Regex(index)) => regexes.is_match(*index, value),
             None => false,
         }
     }

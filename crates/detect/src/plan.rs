@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use haechi_rules::{DetectionRule, Logsource};
-use regex::Regex;
 use rustc_hash::FxHashMap;
 
 use crate::error::{CompileError, CompileErrorReason};
@@ -14,6 +13,7 @@ use crate::necessary::{Necessary, necessary};
 use crate::predicate::{FieldId, PredicateId, Predicates, RowTest, ValueTest};
 use crate::program::{NodeId, Programs};
 use crate::rarity;
+use crate::regexes::LazyRegex;
 use crate::triggers::{LogsourceId, Triggers};
 
 /// Detection rules, compiled together. Immutable; workers share one.
@@ -25,7 +25,7 @@ pub struct Plan {
     /// The keywords. They get matchers of their own per set of rules that look at an event: all values of an event are many.
     keywords: FxHashMap<PredicateId, ValueTest>,
     pub(crate) row_tests: Vec<RowTest>,
-    pub(crate) regexes: Vec<Regex>,
+    pub(crate) regexes: Arc<[LazyRegex]>,
     pub(crate) programs: Programs,
     /// Per rule the root of its condition.
     pub(crate) roots: Vec<NodeId>,
@@ -128,7 +128,7 @@ impl Plan {
             matchers,
             keywords,
             row_tests,
-            regexes,
+            regexes: regexes.into(),
             programs,
             roots,
             triggers,

@@ -3,11 +3,11 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 
-use haechi_rules::{CompareOp, Piece, Position, REGEX_SIZE_LIMIT, TimePart};
-use regex::{Regex, RegexBuilder};
+use haechi_rules::{CompareOp, Piece, Position, TimePart};
 use rustc_hash::FxHashMap;
 
 use crate::mandatory::mandatory;
+use crate::regexes::LazyRegex;
 
 /// Index of a distinct predicate: one test of the values of one field.
 pub(crate) type PredicateId = u32;
@@ -98,7 +98,7 @@ pub(crate) struct Predicates {
     values: Numbered<(FieldId, ValueTest)>,
     rows: Numbered<RowTest>,
     regex_tests: FxHashMap<String, ValueTest>,
-    regexes: Vec<Regex>,
+    regexes: Vec<LazyRegex>,
 }
 
 impl Predicates {
@@ -123,15 +123,12 @@ impl Predicates {
         self.rows.number(test)
     }
 
-    /// The test for a regex, compiled once however many fields and rules use it.
+    /// The test for a regex, the same one however many fields and rules use it.
     pub(crate) fn regex(&mut self, pattern: &str) -> Result<ValueTest, Box<regex::Error>> {
         if let Some(test) = self.regex_tests.get(pattern) {
             return Ok(test.clone());
         }
-        let regex = RegexBuilder::new(pattern)
-            .size_limit(REGEX_SIZE_LIMIT)
-            .dfa_size_limit(self.regex_bytes)
-            .build()?;
+        let regex = LazyRegex::new(pattern, self.regex_bytes)?;
         let test = ValueTest::Regex {
             index: self.regexes.len() as u32,
             needed: mandatory(pattern),
@@ -147,7 +144,7 @@ impl Predicates {
     }
 
     /// The row tests and the regexes, in the order of their ids.
-    pub(crate) fn into_rows_and_regexes(self) -> (Vec<RowTest>, Vec<Regex>) {
+    pub(crate) fn into_rows_and_regexes(self) -> (Vec<RowTest>, Vec<LazyRegex>) {
         (self.rows.list, self.regexes)
     }
 }

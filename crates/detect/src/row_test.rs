@@ -2,11 +2,11 @@
 
 use haechi_rules::Position;
 use memchr::memmem;
-use regex::Regex;
 
 use crate::columns::Texts;
 use crate::fold::fold_into;
 use crate::predicate::{FieldId, RowTest, RowTestId};
+use crate::regexes::Regexes;
 use crate::stamps::Stamps;
 
 /// Decides tests of rows, each at most once per row.
@@ -29,7 +29,7 @@ struct Pair {
 pub(crate) struct Row<'b> {
     pub(crate) columns: &'b [Texts<'b>],
     pub(crate) row: usize,
-    pub(crate) regexes: &'b [Regex],
+    pub(crate) regexes: &'b Regexes,
 }
 
 impl RowTests {
@@ -68,10 +68,10 @@ impl RowTest {
                 fold_into(value, &mut folded.left);
                 memmem::find(folded.left.as_bytes(), text.as_bytes()).is_some()
             }),
-            Self::Regex { field, index } => row
-                .regexes
-                .get(*index as usize)
-                .is_some_and(|regex| row.values(*field).any(|value| regex.is_match(value))),
+            Self::Regex { field, index } => {
+                let mut values = row.values(*field);
+                values.any(|value| row.regexes.is_match(*index, value))
+            }
             Self::FieldRef {
                 field,
                 other,

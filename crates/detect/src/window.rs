@@ -153,23 +153,22 @@ impl Commonness {
 
     /// Where the `count` successive windows of `width` bytes begin that are the rarest in sum.
     fn rarest(&self, literal: &[u8], width: usize, count: usize) -> usize {
-        let windows: Vec<f32> = literal.windows(width).map(|bytes| self.of(bytes)).collect();
+        // A wide window is as rare as its rarest four bytes; of narrower ones nothing is known.
+        let Some(fours_in_window) = width.checked_sub(3).filter(|&fours| fours > 0) else {
+            return 0;
+        };
+        let fours: Vec<f32> = literal.array_windows().map(|four| self.of(four)).collect();
+        let rarest_four = |fours: &[f32]| fours.iter().copied().fold(f32::INFINITY, f32::min);
+        let windows: Vec<f32> = fours.windows(fours_in_window).map(rarest_four).collect();
         let sums = windows.windows(count).map(|sums| sums.iter().sum::<f32>());
         let rarest = sums.enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b));
         rarest.map_or(0, |(offset, _)| offset)
     }
 
-    /// A wide window is as rare as its rarest four bytes.
-    fn of(&self, bytes: &[u8]) -> f32 {
-        let of_four = |bytes: &[u8; 4]| {
-            let shared = self.shared.get(bytes).copied().unwrap_or(1);
-            let letters: f32 = bytes.iter().map(|&byte| frequency(byte)).product();
-            shared as f32 + 1e5 * letters
-        };
-        bytes
-            .array_windows()
-            .map(of_four)
-            .fold(f32::INFINITY, f32::min)
+    fn of(&self, four: &[u8; 4]) -> f32 {
+        let shared = self.shared.get(four).copied().unwrap_or(1);
+        let letters: f32 = four.iter().map(|&byte| frequency(byte)).product();
+        shared as f32 + 1e5 * letters
     }
 }
 
