@@ -44,6 +44,17 @@ pub(crate) struct Value<'v> {
 }
 
 impl Value<'_> {
+    /// Whether the other one is the same text.
+    #[inline]
+    pub(crate) fn equals(&self, other: Self) -> bool {
+        // Length and first bytes, then the rest.
+        self.view as u64 == other.view as u64
+            && match self.is_inline() {
+                true => self.view == other.view,
+                false => self.text == other.text,
+            }
+    }
+
     /// Whether the value is short enough to stand in its view.
     fn is_inline(&self) -> bool {
         self.view as u32 <= INLINE

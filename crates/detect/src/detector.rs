@@ -7,7 +7,7 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use haechi_rules::Logsource;
 
-use crate::cache::{EMPTY, SetId, ValueCache};
+use crate::cache::{EMPTY, SetId, Value, ValueCache};
 use crate::columns::{Layout, Texts};
 use crate::error::DetectError;
 use crate::matcher::{Matcher, Work};
@@ -89,7 +89,7 @@ impl Detector {
     /// A detector whose cache of values takes about `bytes`. With 0 it remembers nothing.
     pub fn with_cache(plan: Arc<Plan>, bytes: usize) -> Self {
         let predicates = plan.predicate_count();
-        let mut work = Work::new(predicates, plan.regexes.clone());
+        let mut work = Work::new(predicates, Arc::clone(&plan.regexes));
         plan.matchers
             .iter()
             .for_each(|matcher| work.reserve_for(matcher));
@@ -202,6 +202,7 @@ impl Detector {
             }
             let begun = work.notes.is_some().then(Instant::now);
             let mut cost = FieldCost::default();
+            let mut last: Option<(Value<'_>, SetId)> = None;
             texts.each_row(|row, items| {
                 let class = classes
                     .get(row)
@@ -214,11 +215,16 @@ impl Detector {
                     if matcher.is_too_short(value.text.len()) {
                         continue;
                     }
-                    let set = cache.set(field, value, ids, |text, ids| {
-                        cost.matches(text);
-                        matcher.satisfied(text, work, ids);
-                        awaited_last(ids, &plan.triggers)
-                    });
+                    // What comes in a row comes again in the next more often than not.
+                    let set = match last {
+                        Some((known, set)) if known.equals(value) => Some(set),
+                        _ => cache.set(field, value, ids, |text, ids| {
+                            cost.matches(text);
+                            matcher.satisfied(text, work, ids);
+                            awaited_last(ids, &plan.triggers)
+                        }),
+                    };
+                    last = set.map(|set| (value, set));
                     match set {
                         Some(EMPTY) => {}
                         Some(set) => found.push((row as u32, set)),
