@@ -6,11 +6,11 @@
 use crate::paths::{Edge, Paths, PlaceId};
 
 /// Keys that are told apart at one place in the tree.
-const BRANCHES: usize = 16;
+const BRANCHES: usize = 64;
 /// A longer key is not remembered, in bytes.
 const LONGEST: usize = 64;
 /// Keys in the tree.
-const STEPS: usize = 1 << 14;
+const STEPS: usize = 1 << 15;
 
 const NONE: u32 = u32::MAX;
 
