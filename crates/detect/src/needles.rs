@@ -11,7 +11,7 @@
 //! and the values' do not.
 
 use crate::stamps::Stamps;
-use crate::window::{Commonness, Place, Windows};
+use crate::window::{Commonness, Place, Short, Windows};
 
 /// With more long literals than this, wide windows are used.
 const MANY: usize = 256;
@@ -27,9 +27,7 @@ pub(crate) struct Needles {
     /// Every fourth window of four bytes, for few literals of at least seven.
     narrow: Windows<4, 4>,
     /// Every window, for literals of at least so many bytes that are in none of the above.
-    four: Windows<4, 1>,
-    three: Windows<3, 1>,
-    two: Windows<2, 1>,
+    short: Short,
     one: Windows<1, 1>,
 }
 
@@ -68,9 +66,12 @@ impl Needles {
             ends,
             wide,
             narrow,
-            four: Windows::new(of_length(4..strided_from), &commonness),
-            three: Windows::new(of_length(3..4), &commonness),
-            two: Windows::new(of_length(2..3), &commonness),
+            short: Short::new(
+                of_length(4..strided_from),
+                of_length(3..4),
+                of_length(2..3),
+                &commonness,
+            ),
             one: Windows::new(of_length(1..2), &commonness),
         }
     }
@@ -82,9 +83,8 @@ impl Needles {
 
     /// Bytes that all this takes.
     pub(crate) fn size(&self) -> usize {
-        let tables = self.wide.size() + self.narrow.size() + self.four.size();
-        let short = self.three.size() + self.two.size() + self.one.size();
-        self.bytes.len() + self.ends.len() * size_of::<u32>() + tables + short
+        let tables = self.wide.size() + self.narrow.size() + self.short.size() + self.one.size();
+        self.bytes.len() + self.ends.len() * size_of::<u32>() + tables
     }
 
     /// Calls `visit` with the index of each literal that stands in `value`, once. `found` is scratch, for as many literals.
@@ -100,11 +100,7 @@ impl Needles {
             .each_known(value, |at, places| search.check(at, places));
         self.narrow
             .each_known(value, |at, places| search.check(at, places));
-        self.four
-            .each_known(value, |at, places| search.check(at, places));
-        self.three
-            .each_known(value, |at, places| search.check(at, places));
-        self.two
+        self.short
             .each_known(value, |at, places| search.check(at, places));
         self.one
             .each_known(value, |at, places| search.check(at, places));

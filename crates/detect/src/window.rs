@@ -2,8 +2,15 @@
 
 use rustc_hash::FxHashMap;
 
-/// Bits of the bitmap per window, so that few others share a window's bit.
+/// Bits of the bitmap per window, at least, so that few others share a window's bit …
 const BITS_PER_WINDOW: usize = 16;
+/// … where every window of a value is looked up …
+const BITS_PER_DENSE_WINDOW: usize = 32;
+/// … and where that makes a bitmap of less than so many bits, which stays in the first cache.
+const BITS_PER_WINDOW_OF_FEW: usize = 128;
+const FEW_BITS: usize = 1 << 16;
+/// Bits for one entry of the table of places.
+const BITS_PER_BUCKET: usize = 16;
 
 /// Windows of `WIDTH` bytes from literals, and where in the literals they stand. Values are walked in steps of `STEP`.
 #[derive(Debug, Default)]
@@ -56,13 +63,19 @@ impl<const WIDTH: usize, const STEP: usize> Windows<WIDTH, STEP> {
             return Self::default();
         }
         windows.sort_by_key(|&(product, _)| product);
-        let bits = (windows.len() * BITS_PER_WINDOW)
-            .next_power_of_two()
+        let bits_for = |per_window: usize| (windows.len() * per_window).next_power_of_two();
+        let least = if STEP == 1 {
+            BITS_PER_DENSE_WINDOW
+        } else {
+            BITS_PER_WINDOW
+        };
+        let bits = bits_for(least)
+            .max(bits_for(BITS_PER_WINDOW_OF_FEW).min(FEW_BITS))
             .max(64);
         let mut table = Self {
             bitmap: vec![0; bits / 64],
             shift: u64::BITS - bits.trailing_zeros(),
-            ends: vec![0; bits / BITS_PER_WINDOW],
+            ends: vec![0; bits / BITS_PER_BUCKET],
             places: windows.iter().map(|&(_, place)| place).collect(),
         };
         for ((product, _), end) in windows.into_iter().zip(1..) {
@@ -70,7 +83,7 @@ impl<const WIDTH: usize, const STEP: usize> Windows<WIDTH, STEP> {
             if let Some(word) = table.bitmap.get_mut(hash / 64) {
                 *word |= 1 << (hash % 64);
             }
-            if let Some(last) = table.ends.get_mut(hash / BITS_PER_WINDOW) {
+            if let Some(last) = table.ends.get_mut(hash / BITS_PER_BUCKET) {
                 *last = end;
             }
         }
@@ -89,24 +102,27 @@ impl<const WIDTH: usize, const STEP: usize> Windows<WIDTH, STEP> {
         if self.places.is_empty() {
             return;
         }
-        let mut look = |at: usize, window: &[u8; WIDTH]| {
-            let hash = (product(window) >> self.shift) as usize;
-            let word = self.bitmap.get(hash / 64).copied().unwrap_or(0);
-            if word >> (hash % 64) & 1 == 1 {
-                visit(at, self.places(hash / BITS_PER_WINDOW));
-            }
-        };
         if STEP == 1 {
             // What the other loop does, without the bookkeeping of steps.
             for (at, window) in value.array_windows::<WIDTH>().enumerate() {
-                look(at, window);
+                self.look(product(window), |places| visit(at, places));
             }
         } else {
             let mut at = 0;
-            while let Some(window) = value.get(at..).and_then(<[u8]>::first_chunk) {
-                look(at, window);
+            while let Some(window) = value.get(at..).and_then(|rest| rest.first_chunk::<WIDTH>()) {
+                self.look(product(window), |places| visit(at, places));
                 at += STEP;
             }
+        }
+    }
+
+    /// Calls `visit` with the places of a window, by its product, if the table may have it.
+    #[inline]
+    fn look(&self, product: u64, visit: impl FnOnce(&[Place])) {
+        let hash = product.wrapping_shr(self.shift) as usize;
+        let word = self.bitmap.get(hash / 64).copied().unwrap_or(0);
+        if word >> (hash % 64) & 1 == 1 {
+            visit(self.places(hash / BITS_PER_BUCKET));
         }
     }
 
@@ -122,6 +138,80 @@ impl<const WIDTH: usize, const STEP: usize> Windows<WIDTH, STEP> {
             + self.ends.len() * size_of::<u32>()
             + self.places.len() * size_of::<Place>()
     }
+}
+
+/// Tables of the literals that are walked step by step, in one walk.
+#[derive(Debug, Default)]
+pub(crate) struct Short {
+    four: Windows<4, 1>,
+    /// The two bytes that literals of three and two bytes begin with, one bit each.
+    pairs: Option<Box<[u64; 1024]>>,
+    three: Windows<3, 1>,
+    two: Windows<2, 1>,
+}
+
+impl Short {
+    /// Literals with their indices: of at least four bytes, of three and of two.
+    pub(crate) fn new<'a>(
+        four: impl Iterator<Item = (&'a [u8], u32)>,
+        three: impl Iterator<Item = (&'a [u8], u32)> + Clone,
+        two: impl Iterator<Item = (&'a [u8], u32)> + Clone,
+        commonness: &Commonness,
+    ) -> Self {
+        let mut pairs: Option<Box<[u64; 1024]>> = None;
+        for (literal, _) in three.clone().chain(two.clone()) {
+            if let Some(pair) = literal.first_chunk() {
+                let pairs = pairs.get_or_insert_with(|| Box::new([0; 1024]));
+                let (word, bit) = word_and_bit(pair);
+                if let Some(word) = pairs.get_mut(word) {
+                    *word |= 1 << bit;
+                }
+            }
+        }
+        Self {
+            four: Windows::new(four, commonness),
+            pairs,
+            three: Windows::new(three, commonness),
+            two: Windows::new(two, commonness),
+        }
+    }
+
+    /// As [`Windows::each_known`].
+    pub(crate) fn each_known(&self, value: &[u8], mut visit: impl FnMut(usize, &[Place])) {
+        let Some(pairs) = &self.pairs else {
+            return self.four.each_known(value, visit);
+        };
+        for (at, window) in value.array_windows::<4>().enumerate() {
+            self.four.look(product(window), |places| visit(at, places));
+            let &[a, b, c, _] = window;
+            let (word, bit) = word_and_bit(&[a, b]);
+            if pairs.get(word).is_some_and(|word| word >> bit & 1 == 1) {
+                self.three
+                    .look(product(&[a, b, c]), |places| visit(at, places));
+                self.two.look(product(&[a, b]), |places| visit(at, places));
+            }
+        }
+        // The narrower ones fit in where the wider one no longer does.
+        let end = value.len().saturating_sub(3);
+        let rest = value.get(end..).unwrap_or_default();
+        self.three
+            .each_known(rest, |at, places| visit(end + at, places));
+        self.two
+            .each_known(rest, |at, places| visit(end + at, places));
+    }
+
+    /// Bytes that the tables take.
+    pub(crate) fn size(&self) -> usize {
+        let pairs = self.pairs.as_ref().map_or(0, |pairs| size_of_val(&**pairs));
+        self.four.size() + self.three.size() + self.two.size() + pairs
+    }
+}
+
+/// Where the bit of two bytes is.
+#[inline]
+fn word_and_bit(pair: &[u8; 2]) -> (usize, u32) {
+    let number = u16::from_le_bytes(*pair);
+    (usize::from(number / 64), u32::from(number % 64))
 }
 
 /// A number whose upper bits depend on all bytes of a window.
