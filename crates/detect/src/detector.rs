@@ -86,7 +86,8 @@ impl Detector {
         Self::with_cache(plan, Self::DEFAULT_CACHE_BYTES)
     }
 
-    /// A detector whose cache of values takes about `bytes`. With 0 it remembers nothing.
+    /// A detector whose cache of values takes about `bytes`. With 0 it remembers no more than
+    /// the value of the row before.
     pub fn with_cache(plan: Arc<Plan>, bytes: usize) -> Self {
         let predicates = plan.predicate_count();
         let mut work = Work::new(predicates, Arc::clone(&plan.regexes));

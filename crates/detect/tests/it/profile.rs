@@ -58,11 +58,12 @@ fn values_and_rules_are_counted() {
     forgetful.profile_from_now();
     forgetful.detect(&batch).unwrap();
     let mut both = forgetful.profile().unwrap();
-    let bytes: u64 = 2 * "a needle in hay".len() as u64 + "straw12straw1 and straw".len() as u64;
+    // One that stands in the row before too is matched once, cache or not.
+    let bytes = "a needle in haystraw12straw1 and straw".len() as u64;
     let line = both.fields[0];
     assert_eq!(
         (line.values, line.matched, line.scanned_bytes),
-        (4, 4, bytes)
+        (4, 3, bytes)
     );
     assert!(both.rules[1].took > std::time::Duration::ZERO);
     both.add(&profile);
