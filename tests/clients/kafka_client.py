@@ -10,6 +10,7 @@
   kafka_client.py BROKER topics -                       {topic: partitions}
   kafka_client.py BROKER settings TOPIC                 those that are the topic's own
   kafka_client.py BROKER offsets TOPIC GROUP            {partition: [committed or null, end]}
+  kafka_client.py BROKER cut TOPIC PARTITION:OFFSET…    deletes the records before these offsets; -1 is the end
 
 `read` prints {"partition", "offset", "timestamp" (ms), "key", "headers", "value" (text) or "hex"}.
 """
@@ -190,6 +191,14 @@ def offsets(broker, topic, group):
     }))
 
 
+def cut(broker, topic, *places):
+    admin = AdminClient({"bootstrap.servers": broker})
+    pairs = [place.split(":") for place in places]
+    before = [TopicPartition(topic, int(partition), int(offset)) for partition, offset in pairs]
+    for future in admin.delete_records(before).values():
+        future.result(TIMEOUT)
+
+
 def main():
     if len(sys.argv) < 4:
         sys.exit(__doc__)
@@ -204,7 +213,7 @@ def main():
     elif action == "topics":
         found = AdminClient({"bootstrap.servers": broker}).list_topics(timeout=TIMEOUT).topics
         print(json.dumps({name: len(topic.partitions) for name, topic in found.items()}))
-    elif action in ("create", "delete", "wait", "settings", "offsets"):
+    elif action in ("create", "delete", "wait", "settings", "offsets", "cut"):
         globals()[action](broker, *rest)
     else:
         sys.exit(__doc__)

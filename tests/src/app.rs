@@ -56,6 +56,8 @@ pub struct App {
     pub max_skew: &'static str,
     /// `reload_interval`.
     pub reload_interval: &'static str,
+    /// `snapshots.interval`.
+    pub snapshots: &'static str,
     /// More lines of `kafka`.
     pub properties: Vec<(&'static str, String)>,
     /// Rule files and folders.
@@ -88,6 +90,8 @@ impl App {
             commit_interval: "200ms",
             max_skew: "1h",
             reload_interval: "10s",
+            // Often, so that whatever a test breaks is put together again from one.
+            snapshots: "200ms",
             // What a killed process held must be free soon; three heartbeats go into a session.
             properties: vec![
                 ("session.timeout.ms", "6000".to_owned()),
@@ -144,6 +148,8 @@ impl App {
             ["alerts", "rollups", "dead-letters", "late", "exchange"].map(|what| self.topic(what));
         let topics = names.each_ref().map(|name| (name.as_str(), 4));
         self.client.create(&topics);
+        self.client
+            .create_with(&self.topic("snapshots"), 4, &["cleanup.policy=compact"]);
     }
 
     /// Writes the configuration.
@@ -165,7 +171,7 @@ impl App {
             .map(|path| path.display().to_string())
             .collect();
         let mut text = format!(
-            "app: {}\nworkers: {}\ndelivery: {}\ncommit_interval: {}\nmax_skew: {}\nreload_interval: {}\nhttp: {{listen: '{}'}}\nrules: [{}]\n\
+            "app: {}\nworkers: {}\ndelivery: {}\ncommit_interval: {}\nmax_skew: {}\nreload_interval: {}\nsnapshots: {{interval: {}}}\nhttp: {{listen: '{}'}}\nrules: [{}]\n\
              outputs: {{alerts: {{schema: {}}}}}\nkafka:\n  bootstrap.servers: '{}'\n",
             self.name,
             self.workers,
@@ -173,6 +179,7 @@ impl App {
             self.commit_interval,
             self.max_skew,
             self.reload_interval,
+            self.snapshots,
             self.http,
             list(&rules),
             self.schema,

@@ -166,6 +166,14 @@ impl Client {
             .expect("the client prints JSON")
     }
 
+    /// Deletes the records of a topic's partitions before these offsets; -1 is the end.
+    pub fn cut(&self, topic: &str, before: impl IntoIterator<Item = (String, i64)>) {
+        let before = before.into_iter();
+        let before = before.map(|(partition, offset)| format!("{partition}:{offset}"));
+        let arguments: Vec<String> = std::iter::once(topic.to_owned()).chain(before).collect();
+        self.run("cut", arguments, Vec::new());
+    }
+
     fn run(
         &self,
         action: &str,

@@ -66,6 +66,8 @@ impl LocalRun {
                 topic: EXCHANGE.into(),
                 partitions,
             }),
+            // What is replayed from files is read once: nobody takes its state over.
+            snapshots: None,
             commit_interval: COMMIT_INTERVAL,
             commit_records: self.commit_records,
             heartbeat: HEARTBEAT,

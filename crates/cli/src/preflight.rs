@@ -17,6 +17,8 @@ use crate::topology::{self, Plan};
 pub(crate) struct Preflight {
     /// Partitions of the exchange as it exists; `None` when there is none, and then no rule aggregates.
     pub(crate) exchange_partitions: Option<u32>,
+    /// Whether there is a topic for snapshots.
+    pub(crate) snapshots: bool,
 }
 
 /// Checks a configuration against its broker.
@@ -31,16 +33,41 @@ pub(crate) fn check(config: &Config, program: &Program) -> anyhow::Result<Prefli
         longest_span(program),
         u32::try_from(config::cores())?,
     );
-    let plan = topology::plan(config, wanted, &existing, config.worker_count());
+    let mut plan = topology::plan(config, wanted, &existing, config.worker_count());
     for warning in &plan.warnings {
         warn!("{warning}");
+    }
+    // Without it windows are restored all the same, only not as quickly.
+    let snapshots = existing.contains_key(&config.snapshots_topic);
+    let before = plan.missing.len();
+    plan.missing
+        .retain(|topic| topic.name != config.snapshots_topic);
+    if plan.missing.len() < before {
+        warn!(
+            "topic `{}` does not exist: windows are restored from the whole of the exchange; create it with `haechi topics apply`",
+            config.snapshots_topic
+        );
     }
     if let Some(message) = missing(&plan) {
         anyhow::bail!(message);
     }
     let exchange_partitions = existing.get(&config.exchange_topic()).copied();
+    let snapshots = snapshots && !config.snapshots_interval.is_zero();
+    if let Some(span) = longest_span(program)
+        && let Some(exchange) = admin.topic(&config.exchange_topic())?
+    {
+        let kept = match snapshots {
+            true => admin.topic(&config.snapshots_topic)?,
+            false => None,
+        };
+        let kept = kept.as_ref().map(|topic| &topic.config);
+        for warning in topology::retention(config, span, &exchange.config, kept) {
+            warn!("{warning}");
+        }
+    }
     Ok(Preflight {
         exchange_partitions: exchange_partitions.map(u32::try_from).transpose()?,
+        snapshots,
     })
 }
 

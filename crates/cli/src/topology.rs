@@ -11,8 +11,12 @@ use crate::config::Config;
 const LEAST_RETENTION: Duration = Duration::from_secs(24 * 3600);
 /// Windows close by event time, which can pass more slowly than the clock while a backlog is worked off.
 const RETENTION_FACTOR: u32 = 3;
+/// Size of the files in which a broker keeps snapshots.
+const SNAPSHOT_SEGMENT_BYTES: usize = 64 << 20;
 /// Largest message in the dead-letter topic: the original bytes of a bad record must fit.
 const DEAD_LETTER_BYTES: usize = 32 << 20;
+/// A snapshot is not older than so many of its intervals; see `haechi_engine`'s snapshots. What it stands on must be there for longer.
+const OLDEST_SNAPSHOT_IN_INTERVALS: u32 = 60;
 /// Output topics get at least so many partitions: few cores today are more tomorrow.
 const LEAST_PARTITIONS: i32 = 2;
 
@@ -89,6 +93,20 @@ pub(crate) fn wanted(config: &Config, longest_span: Option<Duration>, cores: u32
             partitions,
             settings,
         });
+        if !config.snapshots_interval.is_zero() {
+            topics.push(Wanted {
+                name: config.snapshots_topic.clone(),
+                role: "the state of open windows, internal",
+                partitions,
+                settings: BTreeMap::from([
+                    // Only the last snapshot of a partition is ever read.
+                    ("cleanup.policy", "compact".to_owned()),
+                    // A segment that is written to is not compacted: with large ones a restart reads much that is old.
+                    ("segment.bytes", SNAPSHOT_SEGMENT_BYTES.to_string()),
+                    ("min.cleanable.dirty.ratio", "0.2".to_owned()),
+                ]),
+            });
+        }
     }
     topics
 }
@@ -101,7 +119,12 @@ pub(crate) fn plan(
     workers: usize,
 ) -> Plan {
     let mut plan = Plan::default();
-    for topic in wanted {
+    for mut topic in wanted {
+        if topic.name == config.snapshots_topic
+            && let Some(&partitions) = existing.get(&config.exchange_topic())
+        {
+            topic.partitions = partitions;
+        }
         match existing.get(&topic.name) {
             None => plan.missing.push(topic),
             Some(&partitions) => {
@@ -111,6 +134,12 @@ pub(crate) fn plan(
                 {
                     plan.warnings.push(format!(
                         "topic `{}` has {partitions} partitions, the configuration says {}: the topic's count counts; changing it needs a new `app`",
+                        topic.name, topic.partitions
+                    ));
+                }
+                if topic.name == config.snapshots_topic && partitions < topic.partitions {
+                    plan.warnings.push(format!(
+                        "topic `{}` has {partitions} partitions, the exchange has {}: delete it, and create it again with `haechi topics apply`",
                         topic.name, topic.partitions
                     ));
                 }
@@ -128,6 +157,45 @@ pub(crate) fn plan(
         ));
     }
     plan
+}
+
+/// What is wrong with how long the exchange and the snapshots are kept, given the settings of their topics.
+pub(crate) fn retention(
+    config: &Config,
+    longest_span: Duration,
+    exchange: &BTreeMap<String, String>,
+    snapshots: Option<&BTreeMap<String, String>>,
+) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let name = config.exchange_topic();
+    // -1 is for ever.
+    let kept = exchange.get("retention.ms").and_then(|ms| ms.parse().ok());
+    let kept = kept.map(Duration::from_millis);
+    let span = humantime::format_duration(longest_span);
+    if let Some(kept) = kept {
+        let shown = humantime::format_duration(kept);
+        let oldest = config.snapshots_interval * OLDEST_SNAPSHOT_IN_INTERVALS;
+        if snapshots.is_some() && kept < oldest * 2 {
+            warnings.push(format!(
+                "topic `{name}` keeps records for {shown}, but a snapshot may be {} old before the next is taken: raise its `retention.ms`, or lower `snapshots.interval`, or windows may not be restored",
+                humantime::format_duration(oldest)
+            ));
+        }
+        if snapshots.is_none() && kept < longest_span {
+            warnings.push(format!(
+                "topic `{name}` keeps records for {shown}, but the longest window is {span} and there are no snapshots: raise its `retention.ms`, or windows may not be restored"
+            ));
+        }
+    }
+    if let Some(policy) = snapshots.and_then(|settings| settings.get("cleanup.policy"))
+        && policy != "compact"
+    {
+        warnings.push(format!(
+            "topic `{}` has `cleanup.policy={policy}`: set it to `compact`, or snapshots are thrown away, or pile up",
+            config.snapshots_topic
+        ));
+    }
+    warnings
 }
 
 fn input_topics<'a>(
@@ -157,7 +225,7 @@ fn input_topics<'a>(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 mod tests {
     use std::path::Path;
 
@@ -185,10 +253,18 @@ mod tests {
             ((2 * 24 + 1) * 3600 * 3 * 1000).to_string()
         );
         let short = wanted(&config(""), Some(Duration::from_secs(60)), 8);
+        let [.., exchange, snapshots] = short.as_slice() else {
+            panic!("{short:?}");
+        };
         assert_eq!(
-            short.last().unwrap().settings["retention.ms"],
+            exchange.settings["retention.ms"],
             day.as_millis().to_string()
         );
+        assert_eq!(snapshots.name, "app-snapshots");
+        assert_eq!(snapshots.settings["cleanup.policy"], "compact");
+        let none = config("snapshots: {interval: 0s}");
+        let none = wanted(&none, Some(Duration::from_secs(60)), 8);
+        assert!(none.iter().all(|topic| topic.name != "app-snapshots"));
         assert!(
             wanted(&config(""), None, 8)
                 .iter()
@@ -215,7 +291,15 @@ mod tests {
             .iter()
             .map(|topic| topic.name.as_str())
             .collect();
-        assert_eq!(missing, ["app-rollups", "app-dead-letters", "app-late"]);
+        let expected = [
+            "app-rollups",
+            "app-dead-letters",
+            "app-late",
+            "app-snapshots",
+        ];
+        assert_eq!(missing, expected);
+        let snapshots = plan.missing.last().unwrap();
+        assert_eq!(snapshots.partitions, 2, "as many as the exchange has");
         assert_eq!(plan.missing_inputs, ["logs"]);
         assert_eq!(plan.warnings.len(), 2, "{:?}", plan.warnings);
         assert!(plan.warnings[0].contains("app-exchange"));
@@ -224,5 +308,30 @@ mod tests {
             "{:?}",
             plan.warnings
         );
+    }
+    #[test]
+    fn what_is_kept_for_too_short_a_time_is_said() {
+        let settings =
+            |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        let hour = Duration::from_secs(3600);
+        let compacted = settings("cleanup.policy", "compact");
+        let day = settings("retention.ms", "86400000");
+        assert_eq!(
+            retention(&config(""), 100 * hour, &day, Some(&compacted)),
+            Vec::<String>::new()
+        );
+        let forever = settings("retention.ms", "-1");
+        assert_eq!(
+            retention(&config(""), 100 * hour, &forever, None),
+            Vec::<String>::new()
+        );
+        let none = retention(&config(""), 25 * hour, &day, None);
+        assert!(none[0].contains("longest window is 1day 1h"), "{none:?}");
+        let rare = config("snapshots: {interval: 1h}");
+        let rare = retention(&rare, hour, &day, Some(&compacted));
+        assert!(rare[0].contains("lower `snapshots.interval`"), "{rare:?}");
+        let deleted = settings("cleanup.policy", "delete");
+        let deleted = retention(&config(""), hour, &day, Some(&deleted));
+        assert!(deleted[0].contains("cleanup.policy=delete"), "{deleted:?}");
     }
 }

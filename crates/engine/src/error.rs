@@ -45,6 +45,14 @@ pub enum StageError {
         /// Why it cannot be applied.
         error: FrameError,
     },
+    /// The state of an exchange partition cannot be written.
+    #[error("the windows of exchange partition {at} cannot be written as a snapshot: {error}")]
+    Snapshot {
+        /// The partition of the snapshots.
+        at: TopicPartition,
+        /// Why not.
+        error: FrameError,
+    },
     /// A partition refers to an input that is not declared.
     #[error("input number {0} is not declared: this is a defect of haechi, please report it")]
     UnknownInput(usize),

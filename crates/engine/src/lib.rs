@@ -31,6 +31,7 @@ pub mod program;
 pub mod release;
 pub mod settings;
 pub mod skew;
+mod snapshots;
 pub mod stage1;
 pub mod stage2;
 pub mod supervisor;

@@ -15,6 +15,7 @@ use prometheus::{
 
 use crate::release::Release;
 use crate::stage1::DecodedBatch;
+use crate::stage2::Recovered;
 
 /// Buckets for seconds, from a millisecond to half a minute.
 const SECONDS: [f64; 12] = [
@@ -42,6 +43,9 @@ pub struct Metrics {
     batch_seconds: Histogram,
     rebalances: IntCounter,
     restore_seconds: Histogram,
+    recoveries: IntCounterVec,
+    snapshots: IntCounter,
+    snapshot_bytes: IntCounter,
     lag: IntGaugeVec,
     watermark: GaugeVec,
     watermark_delay: GaugeVec,
@@ -130,6 +134,9 @@ impl Metrics {
             batch_seconds: b.seconds("haechi_batch_seconds", "how long a batch took from decode to partial")?,
             rebalances: b.counter("haechi_rebalances_total", "assignments gained or given up")?,
             restore_seconds: b.seconds("haechi_restore_seconds", "how long an exchange partition took to be replayed")?,
+            recoveries: b.counters("haechi_recoveries_total", "exchange partitions whose windows were read back, by how: snapshot, broken (the snapshot was of no use: all of the exchange was read), gap (the exchange lacks records that the windows stand on)", &["how"])?,
+            snapshots: b.counter("haechi_snapshots_total", "snapshots of windows sent")?,
+            snapshot_bytes: b.counter("haechi_snapshot_bytes_total", "bytes of snapshots sent")?,
             lag: b.add(IntGaugeVec::new(Opts::new("haechi_lag_records", "records not yet read, per partition; transaction markers count, so it need not reach 0"), &["topic", "partition"]))?,
             watermark: b.gauges("haechi_watermark_timestamp_seconds", "event time up to which a partition is complete, seconds since 1970", &["stage", "topic", "partition"])?,
             watermark_delay: b.gauges("haechi_watermark_delay_seconds", "how far the watermark is behind the clock", &["stage", "topic", "partition"])?,
@@ -381,6 +388,26 @@ impl WorkerMetrics {
     /// An exchange partition has been replayed.
     pub fn restored(&self, took: Duration) {
         self.all.restore_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Windows of exchange partitions were found again.
+    pub fn recovered(&self, how: Recovered) {
+        for (label, count) in [
+            ("snapshot", how.snapshots),
+            ("broken", how.broken),
+            ("gap", how.gaps),
+        ] {
+            self.all
+                .recoveries
+                .with_label_values(&[label])
+                .inc_by(count);
+        }
+    }
+
+    /// A snapshot of this many bytes was sent.
+    pub fn snapshot(&self, bytes: usize) {
+        self.all.snapshots.inc();
+        self.all.snapshot_bytes.inc_by(bytes as u64);
     }
 
     /// A partition is no longer ours: its gauges would only mislead.

@@ -110,6 +110,8 @@ pub struct Settings {
     pub outputs: Outputs,
     /// The exchange topic; `None` when no rule aggregates.
     pub exchange: Option<Exchange>,
+    /// Where the state of windows is kept, so that not all of the exchange has to be read again; `None`: nowhere.
+    pub snapshots: Option<Snapshots>,
     /// How long results are gathered before they are committed together.
     pub commit_interval: Duration,
     /// Instead of that interval: a commit after every so many source records, and at the end. For runs that are to be cut the same way
@@ -132,4 +134,20 @@ pub struct Exchange {
     pub topic: Arc<str>,
     /// How many partitions it has; fixed for the life of the application.
     pub partitions: u32,
+}
+
+/// The internal topic with the snapshots of stage 2.
+#[derive(Debug, Clone)]
+pub struct Snapshots {
+    /// Its name. It is compacted, and has as many partitions as the exchange.
+    pub topic: Arc<str>,
+    /// A partition's state is not written more often than this.
+    pub interval: Duration,
+    /// Largest message, about; a snapshot is cut into as many as it takes.
+    pub chunk_bytes: usize,
+}
+
+impl Snapshots {
+    /// Fits into what a broker takes by default (1 MB), with headers and what compression may cost.
+    pub const CHUNK_BYTES: usize = 512 << 10;
 }

@@ -1,26 +1,34 @@
 //! Stage 2: per exchange partition, a merger that turns the records of stage 1 into correlations and rollups.
 //!
 //! Its state is a function of the records of its partition in their order, and of nothing else. So taking a partition
-//! over means reading it from the beginning, silently up to the offset that the previous owner had committed
+//! over means reading the [snapshot](crate::snapshots) that the committed offset names, and the partition from there
+//! (without a snapshot: from its beginning), silently up to the offset that the previous owner had committed
 //! (whatever came of those records was committed with it), and aloud from there on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use haechi_log::{Assignment, LogError, Start, TopicPartition};
-use haechi_window::{FrameError, Merger, Outcome, Plan};
+use haechi_log::{Assignment, Log, LogError, Start, TopicPartition};
+use haechi_window::{FrameError, Merger, Outcome, Plan, SnapshotName};
+use tracing::{error, info, warn};
 
-use crate::error::StageError;
+use crate::error::{StageError, WorkerError};
+use crate::settings;
+use crate::snapshots::{self, SnapshotFailure, Snapshots};
 
 /// The exchange partitions of one worker.
 pub struct Stage2 {
     plan: Arc<Plan>,
+    settings: Option<settings::Snapshots>,
     partitions: BTreeMap<TopicPartition, ExchangePartition>,
 }
 
 struct ExchangePartition {
     merger: Merger,
+    snapshots: Snapshots,
+    /// Its state is still to be read back; nothing of it is applied before.
+    forgotten: bool,
     /// Records before this offset have been answered for: they only rebuild the state.
     committed: i64,
     position: i64,
@@ -29,10 +37,19 @@ struct ExchangePartition {
 }
 
 impl ExchangePartition {
-    fn new(plan: &Arc<Plan>, at: &TopicPartition, committed: i64, now: Instant) -> Self {
+    /// Empty, at the beginning of the partition.
+    fn new(
+        plan: &Arc<Plan>,
+        at: &TopicPartition,
+        committed: i64,
+        snapshot: Option<SnapshotName>,
+        now: Instant,
+    ) -> Self {
         let partition = u32::try_from(at.partition).unwrap_or(0);
         Self {
             merger: Merger::new(Arc::clone(plan), partition),
+            snapshots: Snapshots::new(snapshot, now),
+            forgotten: false,
             committed,
             position: 0,
             replaying_since: Some(now),
@@ -40,7 +57,30 @@ impl ExchangePartition {
     }
 
     fn is_restored(&self) -> bool {
-        self.position >= self.committed
+        !self.forgotten && self.position >= self.committed
+    }
+}
+
+/// How the state of a partition was found again.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Recovered {
+    /// Partitions whose snapshot was read.
+    pub snapshots: u64,
+    /// Partitions whose snapshot could not be used.
+    pub broken: u64,
+    /// Partitions that lack records which their state stands on.
+    pub gaps: u64,
+}
+
+/// The exchange does not reach back to what a partition's windows stand on.
+fn tell_gap(at: &TopicPartition, first: i64, from: i64, committed: i64) {
+    let topic = &at.topic;
+    if first > committed {
+        error!(partition = %at, first, committed, "the exchange begins at offset {first}, but was read up to {committed} only: records between were lost to retention, and windows lack their events; raise `retention.ms` of topic `{topic}`");
+    } else if from > 0 {
+        error!(partition = %at, first, from, "the exchange begins at offset {first}, but the snapshot of the windows is from offset {from}: windows lack the events between; raise `retention.ms` of topic `{topic}`");
+    } else {
+        warn!(partition = %at, first, "there is no snapshot to begin with, and the exchange begins at offset {first}: windows that are open for longer than its `retention.ms` lack their first events");
     }
 }
 
@@ -56,9 +96,10 @@ pub struct Merged {
 impl Stage2 {
     /// Owning nothing yet.
     #[must_use]
-    pub fn new(plan: Arc<Plan>) -> Self {
+    pub fn new(plan: Arc<Plan>, settings: Option<settings::Snapshots>) -> Self {
         Self {
             plan,
+            settings,
             partitions: BTreeMap::new(),
         }
     }
@@ -87,15 +128,141 @@ impl Stage2 {
         partitions.map(|(at, partition)| (at, partition.position))
     }
 
-    /// Takes a partition over; answers where to begin reading.
-    pub fn open(&mut self, assignment: &Assignment, now: Instant) -> Start {
-        let committed = assignment
-            .committed
-            .as_ref()
-            .map_or(0, |committed| committed.offset);
-        let partition = ExchangePartition::new(&self.plan, &assignment.at, committed, now);
-        self.partitions.insert(assignment.at.clone(), partition);
-        Start::Earliest
+    /// Takes partitions over; answers where to begin reading each, and how their states were found.
+    ///
+    /// # Errors
+    /// When the log cannot be read; then none was taken over.
+    pub fn open(
+        &mut self,
+        assignments: &[Assignment],
+        log: &mut dyn Log,
+        now: Instant,
+    ) -> Result<(Vec<(TopicPartition, Start)>, Recovered), LogError> {
+        let (mut starts, mut recovered) = (Vec::new(), Recovered::default());
+        let mut opened = Vec::new();
+        for Assignment { at, committed } in assignments {
+            let offset = committed.as_ref().map_or(0, |committed| committed.offset);
+            let name = committed.as_ref();
+            let name = name.and_then(|committed| SnapshotName::of_text(&committed.metadata));
+            let mut partition = ExchangePartition::new(&self.plan, at, offset, name, now);
+            starts.push((
+                at.clone(),
+                self.restore(at, &mut partition, log, now, &mut recovered)?,
+            ));
+            opened.push((at.clone(), partition));
+        }
+        self.partitions.extend(opened);
+        Ok((starts, recovered))
+    }
+
+    /// Reads back the states of all partitions that have forgotten them; answers where to go on reading each.
+    ///
+    /// # Errors
+    /// When the log cannot be read; those that are left are tried again with the next call.
+    pub fn remember(
+        &mut self,
+        log: &mut dyn Log,
+        now: Instant,
+    ) -> Result<(Vec<(TopicPartition, Start)>, Recovered), LogError> {
+        let (mut starts, mut recovered) = (Vec::new(), Recovered::default());
+        let forgotten = self.partitions.iter();
+        let forgotten = forgotten.filter(|(_, partition)| partition.forgotten);
+        let forgotten: Vec<TopicPartition> = forgotten.map(|(at, _)| at.clone()).collect();
+        let mut remembered = Vec::new();
+        for at in forgotten {
+            if let Some(old) = self.partitions.get(&at) {
+                let (committed, name) = (old.committed, old.snapshots.name());
+                let mut partition = ExchangePartition::new(&self.plan, &at, committed, name, now);
+                let start = self.restore(&at, &mut partition, log, now, &mut recovered)?;
+                starts.push((at.clone(), start));
+                remembered.push((at, partition));
+            }
+        }
+        self.partitions.extend(remembered);
+        Ok((starts, recovered))
+    }
+
+    /// Finds the state of an empty partition again; answers from where on the exchange has to be read.
+    fn restore(
+        &self,
+        at: &TopicPartition,
+        partition: &mut ExchangePartition,
+        log: &mut dyn Log,
+        now: Instant,
+        recovered: &mut Recovered,
+    ) -> Result<Start, LogError> {
+        let Some(settings) = &self.settings else {
+            return Ok(Start::Earliest);
+        };
+        if let Some(name) = partition.snapshots.name() {
+            let place = snapshots::place(settings, at);
+            let read = snapshots::read(log, &place, name)?;
+            let number = partition.merger.partition();
+            let restored = read.and_then(|(snapshot, bytes)| {
+                let (merger, unknown) = Merger::restore(Arc::clone(&self.plan), number, snapshot)?;
+                Ok((merger, unknown, bytes))
+            });
+            match restored {
+                Ok((merger, unknown, bytes)) => {
+                    info!(partition = %at, offset = name.offset, bytes, rules_gone = unknown, "read the snapshot of its windows");
+                    recovered.snapshots += 1;
+                    partition.merger = merger;
+                    partition.position = name.offset;
+                    partition.snapshots.restored(bytes, now);
+                }
+                Err(reason) => {
+                    warn!(partition = %at, offset = name.offset, %reason, "the snapshot of its windows in {place} cannot be used: reading the exchange from its beginning instead");
+                    recovered.broken += 1;
+                }
+            }
+        }
+        let (first, _) = log.bounds(at)?;
+        let (from, committed) = (partition.position, partition.committed);
+        if first > from && committed > 0 {
+            recovered.gaps += 1;
+            tell_gap(at, first, from, committed);
+        }
+        Ok(match partition.position {
+            0 => Start::Earliest,
+            offset => Start::At(offset),
+        })
+    }
+
+    /// Writes the snapshot that is most overdue, if one is, as part of the open transaction. Answers its bytes.
+    ///
+    /// # Errors
+    /// When the log does not take it, or a state cannot be written.
+    pub fn write_snapshot(
+        &mut self,
+        log: &mut dyn Log,
+        now: Instant,
+    ) -> Result<Option<usize>, WorkerError> {
+        let Some(settings) = &self.settings else {
+            return Ok(None);
+        };
+        let due = self.partitions.iter_mut().filter(|(_, partition)| {
+            partition.is_restored()
+                && partition
+                    .snapshots
+                    .is_due(partition.position, settings.interval, now)
+        });
+        // One at a time: a commit is not to take longer than it must.
+        let Some((at, partition)) = due.min_by_key(|(_, partition)| partition.snapshots.since())
+        else {
+            return Ok(None);
+        };
+        let place = snapshots::place(settings, at);
+        let ExchangePartition {
+            merger,
+            snapshots,
+            position,
+            ..
+        } = partition;
+        let written = snapshots.write(merger, *position, &place, settings.chunk_bytes, log);
+        written.map(Some).map_err(|failure| match failure {
+            SnapshotFailure::Log(error) => error.into(),
+            SnapshotFailure::Stage(error) => error.into(),
+        })
     }
 
     /// Lets a partition go.
@@ -116,6 +283,7 @@ impl Stage2 {
         let Some(partition) = self.partitions.get_mut(at) else {
             return Ok(Merged::default());
         };
+        partition.snapshots.applied(payload.len());
         let silent = offset < partition.committed;
         match partition.merger.apply(payload) {
             Ok(_) if silent => Ok(Merged::default()),
@@ -162,31 +330,33 @@ impl Stage2 {
         Ok(())
     }
 
-    /// How far each partition has been read, where that is further than what is committed.
+    /// How far each partition has been read, where that is further than what is committed, and which snapshot is in force then.
     pub fn offsets(&self) -> impl Iterator<Item = (TopicPartition, i64, String)> + '_ {
         let moved = self
             .partitions
             .iter()
             .filter(|(_, partition)| partition.position > partition.committed);
-        moved.map(|(at, partition)| (at.clone(), partition.position, String::new()))
+        moved.map(|(at, partition)| {
+            let snapshot = partition.snapshots.metadata();
+            (at.clone(), partition.position, snapshot)
+        })
     }
 
     /// The offsets of [`Self::offsets`] are now committed.
-    pub fn committed(&mut self) {
+    pub fn committed(&mut self, now: Instant) {
         for partition in self.partitions.values_mut() {
             partition.committed = partition.committed.max(partition.position);
+            partition.snapshots.committed(now);
         }
     }
 
-    /// Forgets what was not committed: every partition is rebuilt from its beginning.
-    pub fn rewind(&mut self, now: Instant) -> Vec<(TopicPartition, Start)> {
+    /// Forgets what was not committed, and with it every partition's state: [`Self::remember`] reads it back.
+    pub fn forget(&mut self, now: Instant) {
         for (at, partition) in &mut self.partitions {
-            *partition = ExchangePartition::new(&self.plan, at, partition.committed, now);
+            let (committed, name) = (partition.committed, partition.snapshots.name());
+            *partition = ExchangePartition::new(&self.plan, at, committed, name, now);
+            partition.forgotten = true;
         }
-        self.partitions
-            .keys()
-            .map(|at| (at.clone(), Start::Earliest))
-            .collect()
     }
 
     /// Whether every partition has been replayed up to what was committed.

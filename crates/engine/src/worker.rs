@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use haechi_log::{Assignment, Event, Kind, Log, Records, Start, TopicPartition};
+use haechi_log::{Assignment, Event, Kind, Log, Records, TopicPartition};
 use haechi_window::{Partials, Progress};
 use tracing::{info, warn};
 
@@ -83,7 +83,10 @@ impl Worker {
             id,
             stage1: Stage1::new(program, &shared.settings, shared.profiler.is_some()),
             partials: partials(&release, &shared.settings),
-            stage2: Stage2::new(Arc::clone(&program.aggregations)),
+            stage2: Stage2::new(
+                Arc::clone(&program.aggregations),
+                shared.settings.snapshots.clone(),
+            ),
             emitter: Emitter::new(program, &shared.settings),
             skew: Skew::new(shared.settings.max_skew),
             metrics: metrics.worker(id, &release),
@@ -152,6 +155,7 @@ impl Worker {
     /// One turn of the loop.
     fn turn(&mut self) -> Result<(), WorkerError> {
         self.look();
+        self.remember()?;
         if let Some(event) = self.unanswered.take() {
             self.handle(event)?;
         }
@@ -166,7 +170,9 @@ impl Worker {
                 // Records will be read again; a change of the assignment is told only once.
                 let is_change =
                     |event: &Event| matches!(event, Event::Assigned(_) | Event::Revoked { .. });
-                self.unanswered = events.find(is_change);
+                if self.unanswered.is_none() {
+                    self.unanswered = events.find(is_change);
+                }
                 return Err(error);
             }
         }
@@ -267,6 +273,10 @@ impl Worker {
                 offsets.extend(self.stage1.credential());
             }
         }
+        let now = self.shared.clock.instant();
+        if let Some(bytes) = self.stage2.write_snapshot(self.log.as_mut(), now)? {
+            self.metrics.snapshot(bytes);
+        }
         let changed: Vec<_> = self.stage1.offsets().chain(self.stage2.offsets()).collect();
         if !changed.is_empty() {
             offsets = changed;
@@ -274,7 +284,7 @@ impl Worker {
         self.log.commit(&offsets)?;
         self.laps.was(Stage::Emit);
         self.stage1.committed();
-        self.stage2.committed();
+        self.stage2.committed(self.shared.clock.instant());
         self.failures = 0;
         self.dirty = false;
         self.uncommitted = 0;
@@ -359,19 +369,31 @@ impl Worker {
         Ok(())
     }
 
-    /// The group gave us partitions: source partitions go on where they were committed, exchange partitions are
-    /// replayed from their beginning.
+    /// The group gave us partitions: source partitions go on where they were committed, exchange partitions with the state that
+    /// belongs to what was committed.
     fn take_over(&mut self, partitions: Vec<Assignment>) -> Result<(), WorkerError> {
-        let mut starts: Vec<(TopicPartition, Start)> = Vec::with_capacity(partitions.len());
-        for assignment in partitions {
-            let start = if self.is_exchange(&assignment.at) {
-                self.stage2.open(&assignment, self.shared.clock.instant())
-            } else {
-                self.skew.hold([assignment.at.clone()]);
-                self.stage1.open(&assignment, self.attention.now_ns())
-            };
-            info!(worker = self.id, partition = %assignment.at, from = ?start, "took over");
+        let (exchange, sources): (Vec<_>, Vec<_>) = partitions
+            .into_iter()
+            .partition(|assignment| self.is_exchange(&assignment.at));
+        let now = self.shared.clock.instant();
+        let opened = self.stage2.open(&exchange, self.log.as_mut(), now);
+        let (mut starts, recovered) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                // It is told only once, and is still to be answered.
+                let all = [exchange, sources].concat();
+                self.unanswered = Some(Event::Assigned(all));
+                return Err(error.into());
+            }
+        };
+        self.metrics.recovered(recovered);
+        for assignment in sources {
+            self.skew.hold([assignment.at.clone()]);
+            let start = self.stage1.open(&assignment, self.attention.now_ns());
             starts.push((assignment.at, start));
+        }
+        for (at, start) in &starts {
+            info!(worker = self.id, partition = %at, from = ?start, "took over");
         }
         self.log.begin_at(&starts)?;
         self.stage1.doubt_topology();
@@ -443,10 +465,9 @@ impl Worker {
         self.partials.clear();
         let mut sources = self.stage1.rewind();
         sources.retain(|(at, _)| !except.contains(at));
-        let mut exchange = self.stage2.rewind(self.shared.clock.instant());
-        exchange.retain(|(at, _)| !except.contains(at));
+        self.stage2.forget(self.shared.clock.instant());
         let again: Vec<_> = sources.iter().map(|(at, _)| at.clone()).collect();
-        self.log.rewind(&[sources, exchange].concat())?;
+        self.log.rewind(&sources)?;
         if self.shared.settings.run == Run::UntilEnd {
             // Those that had been read to their end are read to it again.
             self.log.resume(&again)?;
@@ -467,6 +488,17 @@ impl Worker {
             .caught_up(at, offset, bounded, self.attention.now_ns());
         if bounded {
             self.log.pause(std::slice::from_ref(at))?;
+        }
+        Ok(())
+    }
+
+    /// Reads back the states that were dropped with what was not committed.
+    fn remember(&mut self) -> Result<(), WorkerError> {
+        let now = self.shared.clock.instant();
+        let (starts, recovered) = self.stage2.remember(self.log.as_mut(), now)?;
+        if !starts.is_empty() {
+            self.log.rewind(&starts)?;
+            self.metrics.recovered(recovered);
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use haechi_engine::settings::Exchange;
+use haechi_engine::settings::{Exchange, Snapshots};
 use haechi_engine::supervisor::OpenLog;
 use haechi_engine::worker::Shared;
 use haechi_engine::{
@@ -22,7 +22,8 @@ use haechi_engine::{
     Supervisor, SystemClock, TopicFilter,
 };
 use haechi_log::{
-    EmbeddedConfig, EmbeddedLog, Event, Log, LogError, Message, Start, TopicPartition, Topology,
+    EmbeddedConfig, EmbeddedLog, Event, Log, LogError, Message, Record, Start, TopicPartition,
+    Topology,
 };
 
 const RULES: &str = "
@@ -82,6 +83,17 @@ impl Log for Troubled {
     }
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         self.log.release(partitions)
+    }
+    fn bounds(&mut self, at: &TopicPartition) -> Result<(i64, i64), LogError> {
+        self.log.bounds(at)
+    }
+    fn read_back(
+        &mut self,
+        at: &TopicPartition,
+        from: i64,
+        take: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(), LogError> {
+        self.log.read_back(at, from, take)
     }
     fn topology(&mut self) -> Result<Topology, LogError> {
         self.log.topology()
@@ -144,6 +156,11 @@ fn settings() -> Settings {
             topic: "exchange".into(),
             partitions: 1,
         }),
+        snapshots: Some(Snapshots {
+            topic: "snapshots".into(),
+            interval: Duration::ZERO,
+            chunk_bytes: 1000,
+        }),
         commit_interval: Duration::from_millis(1),
         commit_records: None,
         heartbeat: Duration::from_secs(1),
@@ -164,6 +181,7 @@ fn run(
         workers: 2,
         batch_rows: 50,
         retain: true,
+        snapshots: Some("snapshots".to_owned()),
         ..EmbeddedConfig::default()
     })
     .unwrap();
@@ -234,6 +252,13 @@ fn what_was_not_committed_is_read_again() {
     );
     assert!(
         metrics.contains("haechi_worker_panics_total 2"),
+        "{metrics}"
+    );
+    let read = "haechi_recoveries_total{how=\"snapshot\"}";
+    assert!(metrics.contains(read), "{metrics}");
+    assert!(!metrics.contains(&format!("{read} 0")), "{metrics}");
+    assert!(
+        metrics.contains("haechi_recoveries_total{how=\"broken\"} 0"),
         "{metrics}"
     );
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{LogError, Records, TopicPartition};
+use crate::{LogError, Record, Records, TopicPartition};
 
 /// Something that [`Log::poll`] found, in the order in which it happened.
 #[derive(Debug)]
@@ -135,6 +135,20 @@ pub trait Log: Send {
     /// How many offsets each assigned partition has beyond what was delivered, as last heard from the broker; asks
     /// nobody. Partitions of which nothing is known yet are left out.
     fn lag(&mut self) -> Vec<(TopicPartition, i64)>;
+
+    /// The first offset that a partition still has, and the one that its next record will get; records of open transactions
+    /// count. Of any partition, also one that is not assigned. Asks the broker.
+    fn bounds(&mut self, at: &TopicPartition) -> Result<(i64, i64), LogError>;
+
+    /// Reads a partition that the group does not read, from offset `from` (or the first that there is) up to the end that it has
+    /// now, and gives `take` each committed record. Waits for transactions that are open below that end, but fails when it
+    /// makes no progress.
+    fn read_back(
+        &mut self,
+        at: &TopicPartition,
+        from: i64,
+        take: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(), LogError>;
 
     /// Aborts what is not committed and leaves the group.
     fn close(self: Box<Self>) -> Result<(), LogError>;

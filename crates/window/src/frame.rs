@@ -217,7 +217,7 @@ pub(crate) struct Topics {
 }
 
 impl Topics {
-    fn new(names: &[Arc<str>]) -> Self {
+    pub(crate) fn new(names: &[Arc<str>]) -> Self {
         let mut topics = Self::default();
         for name in names {
             topics.index(name);
@@ -243,26 +243,42 @@ impl Topics {
 }
 
 /// What is left to read. Nothing is allocated for more than what is there.
-struct Bytes<'a>(&'a [u8]);
+#[derive(Debug)]
+pub(crate) struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
-    fn take(&mut self, len: usize, what: &str) -> Result<&'a [u8], FrameError> {
+    /// All of these bytes.
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// What was not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// Whether everything was read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn take(&mut self, len: usize, what: &str) -> Result<&'a [u8], FrameError> {
         let split = self.0.split_at_checked(len);
         let (taken, rest) = split.ok_or_else(|| corrupt(&format!("{what} cut short")))?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], FrameError> {
+    pub(crate) fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], FrameError> {
         let taken = self.take(N, what)?;
         taken.first_chunk().copied().ok_or_else(|| corrupt(what))
     }
 
-    fn count(&mut self, what: &str) -> Result<usize, FrameError> {
+    pub(crate) fn count(&mut self, what: &str) -> Result<usize, FrameError> {
         Ok(u32::from_le_bytes(self.array(what)?) as usize)
     }
 
-    fn text(&mut self, what: &str) -> Result<Arc<str>, FrameError> {
+    pub(crate) fn text(&mut self, what: &str) -> Result<Arc<str>, FrameError> {
         let len = self.count(what)?;
         let text = std::str::from_utf8(self.take(len, what)?);
         Ok(text
@@ -270,7 +286,7 @@ impl<'a> Bytes<'a> {
             .into())
     }
 
-    fn topic(&mut self, topics: &[Arc<str>]) -> Result<Arc<str>, FrameError> {
+    pub(crate) fn topic(&mut self, topics: &[Arc<str>]) -> Result<Arc<str>, FrameError> {
         let topic = topics.get(self.count("topic")?);
         topic
             .cloned()
@@ -278,7 +294,7 @@ impl<'a> Bytes<'a> {
     }
 
     /// A count and that many items, each of at least `least` bytes.
-    fn list<T>(
+    pub(crate) fn list<T>(
         &mut self,
         what: &str,
         least: usize,
@@ -312,11 +328,11 @@ impl<'a> Bytes<'a> {
     }
 }
 
-fn put_count(bytes: &mut Vec<u8>, count: usize) {
+pub(crate) fn put_count(bytes: &mut Vec<u8>, count: usize) {
     bytes.extend(u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
 }
 
-fn state_code(state: SourceState) -> u8 {
+pub(crate) fn state_code(state: SourceState) -> u8 {
     match state {
         SourceState::Active => 0,
         SourceState::Idle => 1,
@@ -324,7 +340,7 @@ fn state_code(state: SourceState) -> u8 {
     }
 }
 
-fn state_of([code]: [u8; 1]) -> Result<SourceState, FrameError> {
+pub(crate) fn state_of([code]: [u8; 1]) -> Result<SourceState, FrameError> {
     match code {
         0 => Ok(SourceState::Active),
         1 => Ok(SourceState::Idle),
@@ -333,7 +349,7 @@ fn state_of([code]: [u8; 1]) -> Result<SourceState, FrameError> {
     }
 }
 
-fn checksum(bytes: &[u8]) -> [u8; 8] {
+pub(crate) fn checksum(bytes: &[u8]) -> [u8; 8] {
     let digest = blake3::hash(bytes);
     digest.as_bytes().first_chunk().copied().unwrap_or_default()
 }

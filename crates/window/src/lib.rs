@@ -23,6 +23,7 @@ mod partials;
 mod plan;
 mod rollup;
 mod route;
+mod snapshot;
 mod source;
 mod sources;
 mod tables;
@@ -35,6 +36,7 @@ pub use merger::Merger;
 pub use outcome::{Contribution, Correlated, Late, LateKind, Opening, Outcome, Phase, RollupRow};
 pub use partials::{Partials, RowOrigins};
 pub use plan::Plan;
+pub use snapshot::{Gathered, Gathering, SnapshotError, SnapshotName};
 pub use source::{Progress, SourceId, SourceProgress, SourceState};
 pub use tables::Tables;
 

@@ -1,5 +1,7 @@
 //! Stage 2: the records of one exchange partition become findings and rollup rows.
 
+mod saved;
+
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use haechi_rules::{Referent, RuleSet};
+use haechi_rules::{Referent, RuleHeader, RuleSet};
 use rustc_hash::FxHashMap;
 
 use crate::correlate::{self, Node};
@@ -20,7 +20,15 @@ pub struct Plan {
     pub(crate) counted: FxHashMap<u32, Vec<(usize, u32)>>,
     pub(crate) rollups: Vec<Arc<RollupPlan>>,
     by_fingerprint: FxHashMap<Fingerprint, Member>,
+    pub(crate) ids: RuleIds,
     warnings: Vec<CompileError>,
+}
+
+/// The rules' ids, by their index in the [`RuleSet`].
+#[derive(Debug, Default)]
+pub(crate) struct RuleIds {
+    pub(crate) detections: Vec<Arc<str>>,
+    pub(crate) correlations: Vec<Arc<str>>,
 }
 
 /// A rule of a plan.
@@ -63,6 +71,10 @@ impl Plan {
             counted,
             rollups,
             by_fingerprint,
+            ids: RuleIds {
+                detections: ids(rules.detections.iter().map(|rule| &rule.header)),
+                correlations: ids(rules.correlations.iter().map(|rule| &rule.header)),
+            },
             warnings,
         })
     }
@@ -117,10 +129,22 @@ impl Plan {
             .map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
+    /// The fingerprints of all rules, as they stand in exchange records and snapshots: those of correlations, then those of rollups.
+    #[must_use]
+    pub fn fingerprints(&self) -> Vec<[u8; 16]> {
+        let nodes = self.nodes.iter().map(|node| node.fingerprint);
+        let rollups = self.rollups.iter().map(|rollup| rollup.fingerprint);
+        nodes.chain(rollups).collect()
+    }
+
     /// The rule of a fingerprint; none when it is not of this plan.
     pub(crate) fn member(&self, fingerprint: &Fingerprint) -> Option<Member> {
         self.by_fingerprint.get(fingerprint).copied()
     }
+}
+
+fn ids<'a>(headers: impl Iterator<Item = &'a RuleHeader>) -> Vec<Arc<str>> {
+    headers.map(|header| Arc::clone(&header.id)).collect()
 }
 
 /// Which nodes look at each detection, and its position in their `rules`.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::frame::{Bytes, FrameError, Topics, corrupt, put_count, state_code, state_of};
 use crate::source::{Progress, SourceProgress, SourceState};
 
 /// Combines what the owners of source partitions say into one watermark that never goes back.
@@ -60,6 +61,61 @@ impl Watermark {
     pub(crate) fn size(&self) -> usize {
         let sources: usize = self.heard.values().map(BTreeMap::len).sum();
         sources * size_of::<(i32, Heard)>() + self.roster.len() * size_of::<(Arc<str>, i32)>()
+    }
+
+    /// Writes everything, for a snapshot.
+    pub(crate) fn save(&self, topics: &mut Topics, bytes: &mut Vec<u8>) {
+        put_count(bytes, self.roster.len());
+        for (topic, partitions) in &self.roster {
+            bytes.extend(topics.index(topic).to_le_bytes());
+            bytes.extend(partitions.to_le_bytes());
+        }
+        let mut heard: Vec<_> = self.heard.iter().collect();
+        heard.sort_unstable_by(|left, right| left.0.cmp(right.0));
+        put_count(bytes, heard.iter().map(|(_, of)| of.len()).sum());
+        for (topic, partitions) in heard {
+            for (partition, word) in partitions {
+                bytes.extend(topics.index(topic).to_le_bytes());
+                bytes.extend(partition.to_le_bytes());
+                bytes.extend(word.epoch.to_le_bytes());
+                bytes.extend(word.watermark_ns.to_le_bytes());
+                bytes.push(state_code(word.state));
+            }
+        }
+        bytes.push(u8::from(self.watermark_ns.is_some()));
+        bytes.extend(self.watermark_ns.iter().flat_map(|ns| ns.to_le_bytes()));
+    }
+
+    /// Reads what [`Self::save`] wrote.
+    pub(crate) fn load(topics: &[Arc<str>], bytes: &mut Bytes<'_>) -> Result<Self, FrameError> {
+        let roster = bytes.list("roster", 8, |bytes| {
+            let topic = bytes.topic(topics)?;
+            Ok((topic, i32::from_le_bytes(bytes.array("roster")?)))
+        })?;
+        let words = bytes.list("last words", 25, |bytes| {
+            let topic = bytes.topic(topics)?;
+            let partition = i32::from_le_bytes(bytes.array("last words")?);
+            let word = Heard {
+                epoch: u64::from_le_bytes(bytes.array("last words")?),
+                watermark_ns: i64::from_le_bytes(bytes.array("last words")?),
+                state: state_of(bytes.array("last words")?)?,
+            };
+            Ok((topic, partition, word))
+        })?;
+        let mut heard: HashMap<Arc<str>, BTreeMap<i32, Heard>> = HashMap::new();
+        for (topic, partition, word) in words {
+            heard.entry(topic).or_default().insert(partition, word);
+        }
+        let watermark_ns = match bytes.array("watermark")? {
+            [0] => None,
+            [1] => Some(i64::from_le_bytes(bytes.array("watermark")?)),
+            _ => return Err(corrupt("a watermark that is neither there nor not")),
+        };
+        Ok(Self {
+            roster,
+            heard,
+            watermark_ns,
+        })
     }
 
     fn hear_source(&mut self, said: SourceProgress) {

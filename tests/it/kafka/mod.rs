@@ -11,6 +11,7 @@ mod pressure;
 mod real_events;
 mod reload;
 mod rolling;
+mod snapshots;
 mod time;
 mod topics;
 

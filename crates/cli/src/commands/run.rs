@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use haechi_engine::settings::Exchange;
+use haechi_engine::settings::{Exchange, Snapshots};
 use haechi_engine::supervisor::OpenLog;
 use haechi_engine::worker::Shared;
 use haechi_engine::{
@@ -125,6 +125,11 @@ pub(super) fn start(
     let settings = Settings {
         inputs: config.inputs.clone(),
         outputs: config.outputs.clone(),
+        snapshots: preflight.snapshots.then(|| Snapshots {
+            topic: config.snapshots_topic.as_str().into(),
+            interval: config.snapshots_interval,
+            chunk_bytes: Snapshots::CHUNK_BYTES,
+        }),
         exchange,
         commit_interval: config.commit_interval,
         commit_records: None,

@@ -46,6 +46,10 @@ pub(crate) struct Config {
     pub(crate) outputs: Outputs,
     /// Partitions of the exchange topic to create; `None` = by cores.
     pub(crate) exchange_partitions: Option<u32>,
+    /// The topic with the snapshots of windows.
+    pub(crate) snapshots_topic: String,
+    /// How often a partition's windows are written there at the most; zero: never.
+    pub(crate) snapshots_interval: Duration,
     pub(crate) limits: Limits,
     /// Where metrics and health are served.
     pub(crate) http: Option<SocketAddr>,

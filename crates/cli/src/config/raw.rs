@@ -26,6 +26,8 @@ pub(super) struct Config {
     #[serde(default)]
     pub(super) exchange: Exchange,
     #[serde(default)]
+    pub(super) snapshots: Snapshots,
+    #[serde(default)]
     pub(super) limits: Limits,
     pub(super) http: Option<Http>,
 }
@@ -94,6 +96,13 @@ pub(super) struct Output {
 #[serde(deny_unknown_fields)]
 pub(super) struct Exchange {
     pub(super) partitions: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Snapshots {
+    pub(super) topic: Option<Spanned<String>>,
+    pub(super) interval: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

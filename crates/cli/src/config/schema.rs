@@ -56,6 +56,7 @@ fn the_schema_knows_every_key_and_no_other() {
         ),
         ("/definitions/output", accepted::<raw::Output>()),
         ("/properties/exchange", accepted::<raw::Exchange>()),
+        ("/properties/snapshots", accepted::<raw::Snapshots>()),
         ("/properties/limits", accepted::<raw::Limits>()),
         ("/properties/http", accepted::<raw::Http>()),
     ] {

@@ -99,7 +99,6 @@ impl Validator<'_> {
             commit_interval: self
                 .duration(raw.commit_interval.as_ref(), Duration::from_millis(200))?,
             kafka: self.kafka(raw.kafka)?,
-            inputs,
             rules,
             through,
             outputs,
@@ -110,6 +109,15 @@ impl Validator<'_> {
                 Some(partitions) => Some(partitions.value),
                 None => None,
             },
+            snapshots_topic: self.own_topic(
+                raw.snapshots.topic.as_ref(),
+                &app,
+                "snapshots",
+                &inputs,
+            )?,
+            snapshots_interval: self
+                .duration(raw.snapshots.interval.as_ref(), Duration::from_secs(60))?,
+            inputs,
             limits,
             http,
             app,
@@ -245,6 +253,31 @@ impl Validator<'_> {
         })
     }
 
+    /// The name of a topic that haechi writes.
+    fn own_topic(
+        &self,
+        given: Option<&Spanned<String>>,
+        app: &str,
+        default: &str,
+        inputs: &[Arc<Input>],
+    ) -> Result<String, ConfigError> {
+        let Some(given) = given else {
+            return Ok(format!("{app}-{default}"));
+        };
+        let name = self.topic(given)?;
+        if inputs
+            .iter()
+            .flat_map(|input| &input.topics)
+            .any(|filter| filter.matches(&name))
+        {
+            return Err(self.at(
+                given,
+                format!("topic `{name}` is an input too: haechi would read its own results"),
+            ));
+        }
+        Ok(name)
+    }
+
     fn outputs(
         &self,
         app: &str,
@@ -257,25 +290,7 @@ impl Validator<'_> {
             Schema::Ocsf,
             &[("ocsf", Schema::Ocsf), ("brief", Schema::Brief)],
         )?;
-        let topic = |given: Option<&Spanned<String>>,
-                     default: &str|
-         -> Result<String, ConfigError> {
-            let Some(given) = given else {
-                return Ok(format!("{app}-{default}"));
-            };
-            let name = self.topic(given)?;
-            if inputs
-                .iter()
-                .flat_map(|input| &input.topics)
-                .any(|filter| filter.matches(&name))
-            {
-                return Err(self.at(
-                    given,
-                    format!("topic `{name}` is an input too: haechi would read its own results"),
-                ));
-            }
-            Ok(name)
-        };
+        let topic = |given, default| self.own_topic(given, app, default, inputs);
         Ok(Outputs {
             alerts: topic(raw.alerts.topic.as_ref(), "alerts")?,
             schema,

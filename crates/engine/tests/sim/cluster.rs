@@ -29,6 +29,8 @@ struct Entry {
 #[derive(Default)]
 struct PartitionLog {
     entries: Vec<Entry>,
+    /// What is before this offset is gone.
+    first: usize,
     /// Transactions without a marker here, and the first offset of each.
     open: BTreeMap<u64, usize>,
     /// Whether a transaction with a marker here was committed.
@@ -279,6 +281,11 @@ impl Cluster {
     /// What a reader of committed records gets next from `from`: a message, or none at the last stable offset. Also the
     /// offset after it.
     pub(crate) fn read(&self, at: &TopicPartition, from: i64) -> (Option<(i64, &Sent)>, i64) {
+        self.look(at, from.max(self.bounds(at).0))
+    }
+
+    /// The same, also where the beginning is gone.
+    fn look(&self, at: &TopicPartition, from: i64) -> (Option<(i64, &Sent)>, i64) {
         let stable = self.stable(at);
         let Some(log) = self.logs.get(at) else {
             return (None, from);
@@ -297,12 +304,63 @@ impl Cluster {
         (None, stable.max(from))
     }
 
-    /// All committed messages of a topic.
+    /// The first offset that there is, and that of the next record.
+    pub(crate) fn bounds(&self, at: &TopicPartition) -> (i64, i64) {
+        let log = self.logs.get(at);
+        log.map_or((0, 0), |log| (log.first as i64, log.entries.len() as i64))
+    }
+
+    /// What is before an offset is thrown away.
+    pub(crate) fn cut(&mut self, at: &TopicPartition, before: i64) {
+        let before = before.clamp(0, self.stable(at)) as usize;
+        if let Some(log) = self.logs.get_mut(at) {
+            log.first = log.first.max(before);
+        }
+    }
+
+    /// Of the committed messages of each key, the last is kept.
+    pub(crate) fn compact(&mut self, at: &TopicPartition) {
+        let mut last: BTreeMap<Option<Vec<u8>>, i64> = BTreeMap::new();
+        let mut old = Vec::new();
+        let mut from = 0;
+        while let (Some((offset, message)), next) = self.read(at, from) {
+            old.extend(last.insert(message.key.clone(), offset));
+            from = next;
+        }
+        if let Some(log) = self.logs.get_mut(at) {
+            for offset in old {
+                log.entries[offset as usize].message = None;
+            }
+        }
+    }
+
+    /// Some message is lost, or its bytes are wrong.
+    pub(crate) fn damage(&mut self, at: &TopicPartition, pick: usize) {
+        let mut all = Vec::new();
+        let mut from = 0;
+        while let (Some((offset, _)), next) = self.read(at, from) {
+            all.push(offset as usize);
+            from = next;
+        }
+        let place = all.get(pick % all.len().max(1)).copied();
+        if let (Some(log), Some(place)) = (self.logs.get_mut(at), place) {
+            let entry = &mut log.entries[place];
+            match entry.message.as_mut().and_then(|it| it.payload.as_mut()) {
+                Some(payload) if pick.is_multiple_of(2) => {
+                    let place = pick % payload.len();
+                    payload[place] ^= 1;
+                }
+                _ => entry.message = None,
+            }
+        }
+    }
+
+    /// All committed messages that a topic ever had.
     pub(crate) fn all(&self, topic: &str) -> Vec<(TopicPartition, i64, &Sent)> {
         let mut all = Vec::new();
         for at in self.logs.keys().filter(|at| *at.topic == *topic) {
             let mut from = 0;
-            while let (Some((offset, message)), next) = self.read(at, from) {
+            while let (Some((offset, message)), next) = self.look(at, from) {
                 all.push((at.clone(), offset, message));
                 from = next;
             }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use haechi_log::{Event, Log, LogError, Message, Start, TopicPartition, Topology};
+use haechi_log::{Event, Log, LogError, Message, Record, Start, TopicPartition, Topology};
 use rand::RngExt;
 
 use crate::client::{Client, NOT_A_MEMBER, fenced};
@@ -278,6 +278,45 @@ impl Log for SimLog {
 
     fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
         Vec::new()
+    }
+
+    fn bounds(&mut self, at: &TopicPartition) -> Result<(i64, i64), LogError> {
+        self.call("bounds", |world, _| {
+            if world.strikes(0.02) {
+                return Err(LogError::retriable("no broker told where it ends"));
+            }
+            Ok(world.cluster.bounds(at))
+        })
+    }
+
+    fn read_back(
+        &mut self,
+        at: &TopicPartition,
+        from: i64,
+        take: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(), LogError> {
+        self.call("read back", |world, _| {
+            let (_, end) = world.cluster.bounds(at);
+            let mut next = from;
+            while let (Some((offset, message)), after) = world.cluster.read(at, next) {
+                take(Record {
+                    offset,
+                    timestamp_ns: None,
+                    key: message.key.as_deref(),
+                    payload: message.payload.as_deref(),
+                });
+                next = after;
+                if world.strikes(0.005) {
+                    return Err(LogError::retriable("the broker stopped answering"));
+                }
+            }
+            world.read_back += 1;
+            // Time stands still in a call: it comes again when the transactions that are open there may be over.
+            match world.cluster.stable(at) {
+                stable if stable < end => Err(LogError::retriable("a transaction is open there")),
+                _ => Ok(()),
+            }
+        })
     }
 
     fn close(self: Box<Self>) -> Result<(), LogError> {

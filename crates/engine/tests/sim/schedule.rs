@@ -20,6 +20,8 @@ pub(crate) struct Passed {
     pub(crate) alerts: u64,
     pub(crate) rows: u64,
     pub(crate) late: u64,
+    pub(crate) cuts: u64,
+    pub(crate) read_back: u64,
 }
 
 impl AddAssign for Passed {
@@ -31,6 +33,8 @@ impl AddAssign for Passed {
         self.alerts += other.alerts;
         self.rows += other.rows;
         self.late += other.late;
+        self.cuts += other.cuts;
+        self.read_back += other.read_back;
     }
 }
 
@@ -62,6 +66,8 @@ pub(crate) fn run(seed: u64, tell: bool) -> Result<Passed, String> {
         alerts: count(crate::workload::ALERTS),
         rows: count(crate::workload::ROLLUPS),
         late: count(crate::workload::LATE),
+        cuts: world.cuts,
+        read_back: world.read_back,
     })
 }
 

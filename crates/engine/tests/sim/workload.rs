@@ -5,16 +5,17 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use haechi_engine::settings::Exchange;
+use haechi_engine::settings::{Exchange, Snapshots};
 use haechi_engine::{Input, Limits, Metrics, Outputs, Program, Run, Settings, TopicFilter};
 use haechi_log::{Start, TopicPartition};
-use rand::RngExt;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use crate::world::SECOND;
 
 pub(crate) const EXCHANGE: &str = "exchange";
 pub(crate) const EXCHANGE_PARTITIONS: i32 = 2;
+pub(crate) const SNAPSHOTS: &str = "snapshots";
 pub(crate) const ALERTS: &str = "alerts";
 pub(crate) const ROLLUPS: &str = "rollups";
 pub(crate) const DEAD: &str = "dead";
@@ -73,6 +74,21 @@ pub(crate) fn metrics() -> Arc<Metrics> {
     Arc::clone(METRICS.get_or_init(new))
 }
 
+/// Two of three schedules have snapshots. From numbers of its own, so that those without are what they were before there were any.
+fn snapshots(seed: u64) -> Option<(Duration, Attack)> {
+    let mut rng = StdRng::seed_from_u64(seed ^ 0x5eed_5a9d);
+    let every = [0, 0, 300, 2000][rng.random_range(0..4)];
+    let attacks = [
+        Attack::Compact,
+        Attack::CutExchange,
+        Attack::CutExchange,
+        Attack::Damage,
+    ];
+    let attack = attacks[rng.random_range(0..4)];
+    let some = rng.random_range(0..3) > 0;
+    some.then_some((Duration::from_millis(every), attack))
+}
+
 /// One event, as the oracle sees it.
 #[derive(Clone, Debug)]
 pub(crate) enum Written {
@@ -83,6 +99,17 @@ pub(crate) enum Written {
         size: i64,
     },
     Poison,
+}
+
+/// What becomes of the snapshots beside the brokers' own faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attack {
+    /// Their topic is compacted at any time.
+    Compact,
+    /// The same, and the exchange loses what is before the snapshots that the committed offsets name.
+    CutExchange,
+    /// Chunks of them are lost or damaged.
+    Damage,
 }
 
 /// What a schedule writes: an order per partition, and a pace.
@@ -101,6 +128,8 @@ pub(crate) struct Plan {
     pub(crate) named: bool,
     /// Partitions that are somewhat ahead of others have to wait for them.
     skewed: bool,
+    /// How often snapshots of windows are taken at the most, and what is done to them.
+    pub(crate) snapshots: Option<(Duration, Attack)>,
     left: BTreeMap<TopicPartition, usize>,
     /// When a partition was last written to, and up to which time its events are.
     state: BTreeMap<TopicPartition, (i64, i64)>,
@@ -109,7 +138,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(rng: &mut StdRng) -> Self {
+    pub(crate) fn new(seed: u64, rng: &mut StdRng) -> Self {
         let mut topics = BTreeMap::from([(Arc::from("logs"), rng.random_range(1..4))]);
         if rng.random_bool(0.4) {
             topics.insert("more".into(), rng.random_range(1..3));
@@ -121,12 +150,20 @@ impl Plan {
             workers: rng.random_range(1..4),
             named: rng.random_bool(0.5),
             skewed: rng.random_bool(0.2),
+            snapshots: snapshots(seed),
             left: BTreeMap::new(),
             state: BTreeMap::new(),
             written: BTreeMap::new(),
             topics: topics.clone(),
         };
         plan.at_least_once = plan.exact && rng.random_bool(0.2);
+        if plan.at_least_once
+            && let Some((_, attack)) = &mut plan.snapshots
+            && *attack == Attack::CutExchange
+        {
+            // Of a commit that was not confirmed a worker goes on from the one before; there retention may not cut yet.
+            *attack = Attack::Compact;
+        }
         for (topic, count) in topics {
             for number in 0..count {
                 let many = [0, 5, 25, 50][rng.random_range(0..4)];
@@ -182,6 +219,11 @@ impl Plan {
             exchange: Some(Exchange {
                 topic: EXCHANGE.into(),
                 partitions: EXCHANGE_PARTITIONS.unsigned_abs(),
+            }),
+            snapshots: self.snapshots.map(|(interval, _)| Snapshots {
+                topic: SNAPSHOTS.into(),
+                interval,
+                chunk_bytes: 200,
             }),
             commit_interval: Duration::from_millis(200),
             commit_records: None,

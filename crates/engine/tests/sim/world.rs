@@ -18,7 +18,7 @@ use crate::client::{Change, Client};
 use crate::cluster::{Cluster, Sent};
 use crate::fleet;
 use crate::group::Group;
-use crate::workload::{EXCHANGE, EXCHANGE_PARTITIONS, Plan, T0};
+use crate::workload::{Attack, EXCHANGE, EXCHANGE_PARTITIONS, Plan, SNAPSHOTS, T0};
 
 pub(crate) const MILLISECOND: i64 = 1_000_000;
 pub(crate) const SECOND: i64 = 1000 * MILLISECOND;
@@ -35,6 +35,9 @@ pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) commits: u64,
     pub(crate) faults: u64,
+    /// How often the exchange lost its beginning, and how often a snapshot was read.
+    pub(crate) cuts: u64,
+    pub(crate) read_back: u64,
     /// What makes the schedule fail, as soon as it is known.
     pub(crate) failure: Option<String>,
     troubled: bool,
@@ -56,12 +59,13 @@ pub(crate) fn world<T>(look: impl FnOnce(&mut World) -> T) -> T {
 /// Begins a schedule.
 pub(crate) fn begin(seed: u64, tell: bool) {
     let mut rng = StdRng::seed_from_u64(seed);
-    let plan = Plan::new(&mut rng);
+    let plan = Plan::new(seed, &mut rng);
     let mut cluster = Cluster::default();
     for (topic, partitions) in &plan.topics {
         cluster.create(topic, *partitions);
     }
     cluster.create(EXCHANGE, EXCHANGE_PARTITIONS);
+    cluster.create(SNAPSHOTS, EXCHANGE_PARTITIONS);
     let world = World {
         rng,
         now: 0,
@@ -71,6 +75,8 @@ pub(crate) fn begin(seed: u64, tell: bool) {
         plan,
         commits: 0,
         faults: 0,
+        cuts: 0,
+        read_back: 0,
         failure: None,
         troubled: true,
         last_client: 0,
@@ -210,9 +216,42 @@ impl World {
             self.group.wants_rebalance = true;
             self.note(|| format!("topic {topic} grows to {count} partitions"));
         }
+        self.attack_snapshots();
         if self.strikes(0.01) {
             let number = self.rng.random_range(0..EXCHANGE_PARTITIONS);
             self.write(TopicPartition::new(EXCHANGE, number), b"rubbish".to_vec());
+        }
+    }
+
+    /// What brokers do to the snapshots and to the exchange below them.
+    fn attack_snapshots(&mut self) {
+        let Some((_, attack)) = self.plan.snapshots else {
+            return;
+        };
+        let number = self.rng.random_range(0..EXCHANGE_PARTITIONS);
+        let snapshots = TopicPartition::new(SNAPSHOTS, number);
+        if self.strikes(0.05) {
+            self.cluster.compact(&snapshots);
+            self.note(|| format!("{snapshots} is compacted"));
+        }
+        let exchange = TopicPartition::new(EXCHANGE, number);
+        match attack {
+            Attack::Compact => {}
+            Attack::CutExchange if self.strikes(0.05) => {
+                let named = self.cluster.committed(&exchange);
+                let name = named.and_then(|(_, text)| haechi_window::SnapshotName::of_text(&text));
+                if let Some(name) = name {
+                    self.cluster.cut(&exchange, name.offset);
+                    self.cuts += 1;
+                    self.note(|| format!("{exchange} is cut below {}", name.offset));
+                }
+            }
+            Attack::Damage if self.strikes(0.02) => {
+                let pick = self.rng.random_range(0..1 << 20);
+                self.cluster.damage(&snapshots, pick);
+                self.note(|| format!("{snapshots} is damaged"));
+            }
+            Attack::CutExchange | Attack::Damage => {}
         }
     }
 

@@ -15,6 +15,7 @@ mod file;
 mod lines;
 mod outputs;
 mod reader;
+mod snapshots;
 mod state;
 mod topic;
 mod worker;
@@ -39,6 +40,9 @@ pub struct EmbeddedConfig {
     pub exchange: String,
     /// The exchange topic's partitions; 0 = there is no exchange. Default 1.
     pub exchange_partitions: i32,
+    /// The compacted topic with as many partitions as the exchange, whose records can be [read back](crate::Log::read_back). Default
+    /// none.
+    pub snapshots: Option<String>,
     /// Records per poll, about. Default 8192.
     pub batch_rows: usize,
     /// Bytes per poll, about; larger records come alone. Default 2 MiB.
@@ -54,6 +58,7 @@ impl Default for EmbeddedConfig {
             workers: 1,
             exchange: "exchange".to_owned(),
             exchange_partitions: 1,
+            snapshots: None,
             batch_rows: 8192,
             batch_bytes: 2 << 20,
             retain: false,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::snapshots::Compacted;
 use super::{EmbeddedConfig, Output};
 use crate::{Committed, LogError, Records, TopicPartition};
 
@@ -41,6 +42,8 @@ pub(super) struct State {
     /// Partitions in memory: those of the exchange and of memory topics.
     pub(super) partitions: BTreeMap<TopicPartition, Partition>,
     pub(super) committed: BTreeMap<TopicPartition, Committed>,
+    /// By partition of the compacted topic.
+    pub(super) snapshots: BTreeMap<i32, Compacted>,
     /// By worker: what the file readers have for it.
     pub(super) inboxes: Vec<Inbox>,
     /// Files that could not be read to their end, and why.
@@ -217,6 +220,7 @@ impl Shared {
                 topics: BTreeMap::new(),
                 partitions,
                 committed: BTreeMap::new(),
+                snapshots: BTreeMap::new(),
                 inboxes: (0..workers)
                     .map(|_| Inbox {
                         queue: VecDeque::new(),

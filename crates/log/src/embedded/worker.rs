@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::snapshots::Compacted;
 use super::state::{Delivery, Handle, Partition, Shared, State, Stored};
 use super::{Output, reader};
 use crate::{
@@ -324,6 +325,9 @@ impl Log for EmbeddedWorker {
             self.shared.wake(at.partition);
             if let Some(partition) = state.partitions.get_mut(&at) {
                 partition.push(stored);
+            } else {
+                let snapshots = state.snapshots.entry(at.partition).or_default();
+                snapshots.push(stored);
             }
         }
         for (at, offset, metadata) in offsets {
@@ -387,6 +391,36 @@ impl Log for EmbeddedWorker {
             .collect()
     }
 
+    fn bounds(&mut self, at: &TopicPartition) -> Result<(i64, i64), LogError> {
+        let state = self.shared.lock();
+        if let Some(partition) = state.partitions.get(at) {
+            return Ok((partition.first(), partition.end()));
+        }
+        let snapshots = state.snapshots.get(&at.partition);
+        Ok(snapshots.map_or((0, 0), Compacted::bounds))
+    }
+
+    fn read_back(
+        &mut self,
+        at: &TopicPartition,
+        from: i64,
+        take: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(), LogError> {
+        if self.shared.config.snapshots.as_deref() != Some(&*at.topic) {
+            return Err(LogError::fatal(format!(
+                "topic `{}` cannot be read back: it is not kept",
+                at.topic
+            )));
+        }
+        let state = self.shared.lock();
+        let snapshots = state.snapshots.get(&at.partition);
+        snapshots
+            .into_iter()
+            .flat_map(|kept| kept.from(from))
+            .for_each(take);
+        Ok(())
+    }
+
     fn close(self: Box<Self>) -> Result<(), LogError> {
         Ok(())
     }
@@ -395,8 +429,10 @@ impl Log for EmbeddedWorker {
 impl EmbeddedWorker {
     /// The partition in memory that a message goes to; `None`: it is an output.
     fn destination(&self, message: &Message<'_>) -> Result<Option<TopicPartition>, LogError> {
-        let exchange = message.topic == self.shared.config.exchange;
-        let partitions = if exchange {
+        let config = &self.shared.config;
+        let kept =
+            message.topic == config.exchange || config.snapshots.as_deref() == Some(message.topic);
+        let partitions = if kept {
             self.shared.config.exchange_partitions
         } else {
             return Ok(None);

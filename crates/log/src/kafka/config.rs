@@ -168,6 +168,14 @@ pub(super) fn consumer(config: &KafkaConfig) -> Result<ClientConfig, LogError> {
     Ok(client(&config.properties, Client::Consumer, &fixed))
 }
 
+/// The configuration of a consumer that reads partitions by itself, as no member of the group. Which records it sees: `isolation`.
+pub(super) fn reader(config: &KafkaConfig, isolation: &str) -> Result<ClientConfig, LogError> {
+    let mut client = consumer(config)?;
+    client.remove("group.instance.id");
+    client.set("isolation.level", isolation);
+    Ok(client)
+}
+
 /// The producer's configuration.
 pub(super) fn producer(config: &KafkaConfig) -> Result<ClientConfig, LogError> {
     check(config)?;

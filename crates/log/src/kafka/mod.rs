@@ -17,6 +17,7 @@ mod config;
 mod consumer;
 mod context;
 mod failure;
+mod history;
 mod native;
 mod partitions;
 mod producer;
@@ -26,10 +27,11 @@ mod writer;
 
 use std::time::Duration;
 
-use crate::{Event, Log, LogError, Message, Start, TopicPartition, Topology};
+use crate::{Event, Log, LogError, Message, Record, Start, TopicPartition, Topology};
 pub use admin::{KafkaAdmin, NewTopic, TopicState};
 pub use config::{Delivery, KafkaConfig};
 use consumer::Consumer;
+use history::History;
 use producer::Producer;
 pub use properties::{Client, DEFAULTS, Setting};
 pub use writer::KafkaWriter;
@@ -38,6 +40,7 @@ pub use writer::KafkaWriter;
 pub struct KafkaLog {
     consumer: Consumer,
     producer: Producer,
+    history: History,
     delivery: Delivery,
 }
 
@@ -53,6 +56,7 @@ impl KafkaLog {
         Ok(Self {
             consumer: Consumer::open(&config)?,
             producer,
+            history: History::new(&config)?,
             delivery: config.delivery,
         })
     }
@@ -114,6 +118,19 @@ impl Log for KafkaLog {
 
     fn lag(&mut self) -> Vec<(TopicPartition, i64)> {
         self.consumer.lag()
+    }
+
+    fn bounds(&mut self, at: &TopicPartition) -> Result<(i64, i64), LogError> {
+        self.history.bounds(at)
+    }
+
+    fn read_back(
+        &mut self,
+        at: &TopicPartition,
+        from: i64,
+        take: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(), LogError> {
+        self.history.read(at, from, take)
     }
 
     fn close(mut self: Box<Self>) -> Result<(), LogError> {

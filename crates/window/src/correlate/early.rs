@@ -13,8 +13,12 @@ use hashbrown::HashMap;
 use super::Event;
 use super::machine::{Group, Machine};
 use super::parts::Moves;
+use super::saved::{DEEPEST, Names, load_event, load_finding, save_event, save_finding};
 use super::tally::Held;
+use crate::frame::{Bytes, Fingerprint, FrameError, put_count};
 use crate::outcome::{Contribution, Correlated, Opening, Phase};
+use crate::plan::RuleIds;
+use crate::snapshot::{Kind, Writer, put_bytes};
 use crate::sources::Sources;
 
 /// What is told before a window is decided.
@@ -126,6 +130,52 @@ impl Told {
             told.said = moves.of(&told.said);
             told.said.suppresses = suppresses;
         }
+    }
+
+    /// Writes what was told and is not final, by group, for a snapshot. Between records nothing has happened that was not told.
+    pub(super) fn save(
+        &self,
+        rule: &Fingerprint,
+        ids: &RuleIds,
+        sources: &Sources,
+        writer: &mut Writer<'_>,
+    ) {
+        let mut groups: Vec<_> = self.groups.iter().collect();
+        groups.sort_unstable_by(|left, right| left.0.cmp(right.0));
+        writer.begin(Kind::Told, rule, &[]);
+        for (key, told) in groups {
+            for finding in told {
+                writer.item(|bytes| {
+                    put_bytes(bytes, key);
+                    save_event(&finding.opener, bytes);
+                    put_count(bytes, finding.items);
+                    bytes.push(u8::from(finding.withdrawn));
+                    save_finding(&finding.said, ids, sources, bytes);
+                });
+            }
+        }
+        writer.finish();
+    }
+
+    /// Takes in what [`Self::save`] wrote.
+    pub(super) fn load(
+        &mut self,
+        names: &Names<'_>,
+        sources: &Sources,
+        bytes: &mut Bytes<'_>,
+    ) -> Result<(), FrameError> {
+        while !bytes.is_empty() {
+            let len = bytes.count("key")?;
+            let key: Arc<[u8]> = bytes.take(len, "key")?.into();
+            let finding = Finding {
+                opener: load_event(bytes)?,
+                items: bytes.count("finding")?,
+                withdrawn: bytes.array("finding")? != [0],
+                said: load_finding(names, sources, bytes, DEEPEST)?,
+            };
+            self.groups.entry(key).or_default().push(finding);
+        }
+        Ok(())
     }
 
     /// Approximate bytes held.

@@ -28,13 +28,13 @@ pub(crate) struct Machine<V> {
     pub(super) node: Arc<Node>,
     pub(super) groups: HashMap<Arc<[u8]>, Group<V>>,
     /// When each group must be looked at next. A group that has been rescheduled leaves its old entry behind, which is skipped.
-    due: BinaryHeap<Reverse<(i64, Arc<[u8]>)>>,
+    pub(super) due: BinaryHeap<Reverse<(i64, Arc<[u8]>)>>,
     pub(super) parts: Parts,
     /// Of a rule that emits early, what it has told.
     pub(super) told: Option<Told>,
-    items: usize,
+    pub(super) items: usize,
     /// Bytes of keys and of values that are not part of their items.
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 /// An event with what is looked at in it.
@@ -47,11 +47,11 @@ pub(super) struct Item<V> {
 #[derive(Debug)]
 pub(super) struct Group<V> {
     pub(super) items: Vec<Item<V>>,
-    sorted: bool,
+    pub(super) sorted: bool,
     /// Events before this time have been used up.
-    taken_ns: Option<i64>,
+    pub(super) taken_ns: Option<i64>,
     /// When to look at it next; none when it is not scheduled.
-    due_ns: Option<i64>,
+    pub(super) due_ns: Option<i64>,
 }
 
 /// What became of an event.

@@ -7,11 +7,14 @@ use rustc_hash::FxHashMap;
 use super::machine::{Arrival, Machine};
 use super::node::Node;
 use super::parts::Moves;
+use super::saved::Names;
 use super::section::GroupEvents;
 use super::tally::Held;
 use super::value::{Value, ValueKind, Values};
-use crate::frame::Fingerprint;
+use crate::frame::{Fingerprint, FrameError, corrupt};
 use crate::outcome::{Correlated, Late, LateKind};
+use crate::plan::RuleIds;
+use crate::snapshot::{Chunk, Kind, Writer};
 use crate::sources::Sources;
 
 /// The state of all nodes, in their order: those below before those above.
@@ -95,6 +98,36 @@ impl Machines {
     ) {
         for any in &mut self.0 {
             with!(any, of => of.tell(watermark_ns, sources, found));
+        }
+    }
+
+    /// Writes everything, for a snapshot.
+    pub(crate) fn save(&self, ids: &RuleIds, sources: &Sources, writer: &mut Writer<'_>) {
+        for any in &self.0 {
+            with!(any, of => of.save(ids, sources, writer));
+        }
+    }
+
+    /// Takes in a chunk of a snapshot, of the node at this index.
+    pub(crate) fn load(
+        &mut self,
+        node: usize,
+        chunk: &mut Chunk<'_>,
+        names: &Names<'_>,
+        sources: &Sources,
+    ) -> Result<(), FrameError> {
+        match (self.0.get_mut(node), chunk.kind) {
+            (Some(Any::Plain(of)), Kind::Groups) => of.load(&mut chunk.body),
+            (Some(Any::Numbers(of)), Kind::GroupsOfNumbers) => of.load(&mut chunk.body),
+            (Some(Any::Tuples(of)), Kind::GroupsOfTuples) => of.load(&mut chunk.body),
+            (Some(any), Kind::Findings) => {
+                with!(any, of => of.load_findings(names, sources, &mut chunk.body))
+            }
+            (Some(any), Kind::Told) => match with!(any, of => of.told.as_mut()) {
+                Some(told) => told.load(names, sources, &mut chunk.body),
+                None => Err(corrupt("early findings of a rule that has none")),
+            },
+            _ => Err(corrupt("a chunk that does not fit its rule")),
         }
     }
 

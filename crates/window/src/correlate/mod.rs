@@ -12,6 +12,7 @@ mod machines;
 mod node;
 mod partials;
 mod parts;
+mod saved;
 mod section;
 mod tally;
 mod value;
@@ -19,6 +20,7 @@ mod value;
 pub(crate) use machines::Machines;
 pub(crate) use node::{Node, compile};
 pub(crate) use partials::NodePartials;
+pub(crate) use saved::Names;
 pub(crate) use section::{GroupEvents, SectionWriters, decode_section};
 pub(crate) use value::{ValueColumns, ValueKind};
 

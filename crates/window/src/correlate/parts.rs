@@ -16,8 +16,8 @@ const PART: u32 = u32::MAX;
 /// The findings that the events of one correlation stand for.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    parts: FxHashMap<i64, Arc<Correlated>>,
-    next: i64,
+    pub(super) parts: FxHashMap<i64, Arc<Correlated>>,
+    pub(super) next: i64,
 }
 
 impl Parts {

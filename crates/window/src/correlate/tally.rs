@@ -3,7 +3,9 @@
 use hashbrown::HashMap;
 
 use super::value::Value;
-use crate::rollup::Expansion;
+use crate::frame::{Bytes, FrameError, corrupt};
+use crate::rollup::{Expansion, usable_number};
+use crate::snapshot::{Kind, put_bytes};
 
 /// A value as stage 2 holds it beside an event: nothing where none is looked at.
 pub(crate) trait Held: Clone + Send + 'static {
@@ -25,6 +27,12 @@ pub(crate) trait Held: Clone + Send + 'static {
     fn sum(tally: &Self::Tally<'_>) -> f64;
     /// The value as a number.
     fn number(&self) -> f64;
+    /// Chunks of a snapshot that hold groups of events with such values.
+    const KIND: Kind;
+    /// Appends the value, for a snapshot.
+    fn save(&self, bytes: &mut Vec<u8>);
+    /// Reads what [`Held::save`] wrote.
+    fn load(bytes: &mut Bytes<'_>) -> Result<Self, FrameError>;
 }
 
 impl Held for () {
@@ -52,6 +60,14 @@ impl Held for () {
 
     fn number(&self) -> f64 {
         0.0
+    }
+
+    const KIND: Kind = Kind::Groups;
+
+    fn save(&self, _: &mut Vec<u8>) {}
+
+    fn load(_: &mut Bytes<'_>) -> Result<Self, FrameError> {
+        Ok(())
     }
 }
 
@@ -89,6 +105,17 @@ impl Held for f64 {
 
     fn number(&self) -> f64 {
         *self
+    }
+
+    const KIND: Kind = Kind::GroupsOfNumbers;
+
+    fn save(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.to_le_bytes());
+    }
+
+    fn load(bytes: &mut Bytes<'_>) -> Result<Self, FrameError> {
+        let number = f64::from_le_bytes(bytes.array("number")?);
+        usable_number(number).ok_or_else(|| corrupt("a value that is no usable number"))
     }
 }
 
@@ -129,5 +156,16 @@ impl Held for Box<[u8]> {
 
     fn number(&self) -> f64 {
         0.0
+    }
+
+    const KIND: Kind = Kind::GroupsOfTuples;
+
+    fn save(&self, bytes: &mut Vec<u8>) {
+        put_bytes(bytes, self);
+    }
+
+    fn load(bytes: &mut Bytes<'_>) -> Result<Self, FrameError> {
+        let len = bytes.count("tuple")?;
+        Ok(bytes.take(len, "tuple")?.into())
     }
 }

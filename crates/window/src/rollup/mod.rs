@@ -35,6 +35,7 @@ mod refuse;
 mod revisions;
 mod rewrite;
 mod rows;
+mod saved;
 mod section;
 mod sessions;
 mod summary;

@@ -13,17 +13,17 @@ use crate::outcome::RollupRow;
 #[derive(Debug, Default)]
 pub(super) struct Revisions {
     /// By the group's values as text.
-    written: FxHashMap<String, Written>,
+    pub(super) written: FxHashMap<String, Written>,
     /// Groups that have changed since.
     touched: BTreeSet<String>,
     groups: FxHashMap<String, Group>,
 }
 
 #[derive(Debug)]
-struct Written {
-    revision: u32,
+pub(super) struct Written {
+    pub(super) revision: u32,
     /// HAVING let the row through.
-    shown: bool,
+    pub(super) shown: bool,
 }
 
 fn text(group: &Group) -> String {

@@ -61,7 +61,7 @@ pub(super) fn partial_batch(plan: &RollupPlan, states: States) -> Result<RecordB
 }
 
 /// Encodes the batch, in pieces when it is larger than `limit`.
-fn cut(
+pub(super) fn cut(
     plan: &RollupPlan,
     batch: &RecordBatch,
     limit: usize,

@@ -32,7 +32,7 @@ type SessionKey = (Arc<[u8]>, i64);
 
 /// The open sessions of one rollup in one exchange partition.
 pub(crate) struct Sessions {
-    plan: Arc<RollupPlan>,
+    pub(super) plan: Arc<RollupPlan>,
     rule: usize,
     gap_ns: i64,
     /// By group, and by the time of the first event.
@@ -46,7 +46,7 @@ pub(crate) struct Sessions {
 }
 
 /// A session, under the time of its first event.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Session {
     last_ns: i64,
     /// Its partials: batch and row.
@@ -271,8 +271,31 @@ impl Sessions {
         Ok(groups)
     }
 
+    /// All open sessions as partials, one each, by group and time.
+    pub(super) fn states(&self) -> Result<RecordBatch, WindowError> {
+        if self.open == 0 {
+            return Ok(RecordBatch::new_empty(Arc::clone(
+                &self.plan.partial_schema,
+            )));
+        }
+        let mut groups: Vec<_> = self.groups.iter().collect();
+        groups.sort_unstable_by(|left, right| left.0.cmp(right.0));
+        let sessions = groups.into_iter().flat_map(|(_, sessions)| sessions);
+        let sessions = sessions.map(|(&first_ns, session)| Taken {
+            first_ns,
+            session: session.clone(),
+        });
+        let sessions: Vec<Taken> = sessions.collect();
+        partial_batch(&self.plan, self.merged(&sessions)?.take_states(&self.plan)?)
+    }
+
     /// Merges the partials of each session into one, and forgets those of sessions that have ended.
     fn compact(&mut self) -> Result<(), WindowError> {
+        if self.open == 0 {
+            self.partials.clear();
+            self.stored = 0;
+            return Ok(());
+        }
         let mut keys = Vec::with_capacity(self.open);
         let mut sessions = Vec::with_capacity(self.open);
         for (key, of_group) in std::mem::take(&mut self.groups) {

@@ -105,18 +105,18 @@ impl RollupWindows {
 
 /// The windows of `tumble` or `hop`.
 pub(crate) struct FixedWindows {
-    plan: Arc<RollupPlan>,
+    pub(super) plan: Arc<RollupPlan>,
     rule: usize,
     /// By start.
-    windows: BTreeMap<i64, OpenWindow>,
+    pub(super) windows: BTreeMap<i64, OpenWindow>,
 }
 
 /// A window that takes events.
-struct OpenWindow {
-    groups: Groups,
-    end_ns: i64,
+pub(super) struct OpenWindow {
+    pub(super) groups: Groups,
+    pub(super) end_ns: i64,
     /// What was written already: the watermark has passed the end, but not yet the allowed lateness.
-    written: Option<Revisions>,
+    pub(super) written: Option<Revisions>,
 }
 
 impl OpenWindow {
@@ -126,13 +126,22 @@ impl OpenWindow {
 
     /// The rows as they are now. The groups stay.
     fn rows(&mut self, plan: &RollupPlan, rule: usize) -> Result<Vec<RollupRow>, WindowError> {
-        // Taking results out of accumulators empties them; their states can be merged twice.
-        let groups = std::mem::replace(&mut self.groups, Groups::new(plan)?);
-        let states = partial_batch(plan, groups.take_states(plan)?)?;
+        let states = self.states(plan)?;
         let mut copy = Groups::new(plan)?;
         copy.merge_partials(plan, &states, None)?;
-        self.groups.merge_partials(plan, &states, None)?;
         take_rows(plan, rule, copy, self.end_ns)
+    }
+
+    /// The groups as they are now, as partials. They stay.
+    pub(super) fn states(&mut self, plan: &RollupPlan) -> Result<RecordBatch, WindowError> {
+        if self.groups.len() == 0 {
+            return Ok(RecordBatch::new_empty(Arc::clone(&plan.partial_schema)));
+        }
+        // Taking states out of accumulators empties them; states can be merged twice.
+        let groups = std::mem::replace(&mut self.groups, Groups::new(plan)?);
+        let states = partial_batch(plan, groups.take_states(plan)?)?;
+        self.groups.merge_partials(plan, &states, None)?;
+        Ok(states)
     }
 }
 

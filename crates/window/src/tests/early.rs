@@ -14,7 +14,9 @@ use proptest::test_runner::TestCaseResult;
 use super::correlations::{cases, order, rule};
 use super::logs::{interleave, log, setup};
 use super::naive_correlation::findings;
-use super::world::{Event, SECOND, Setup, correlation, number, plan, rule_set, stage1};
+use super::world::{
+    Event, SECOND, Setup, correlation, number, plan, restore, rule_set, snapshot, stage1,
+};
 use crate::{Correlated, Merger, Opening, Outcome, Phase, Plan};
 
 fn early(rule: Correlation) -> Correlation {
@@ -24,22 +26,22 @@ fn early(rule: Correlation) -> Correlation {
     }
 }
 
-/// What an exchange partition tells, record by record.
+/// What an exchange partition tells, record by record. After every third one another owner goes on, from a snapshot.
 fn told(plan: &Arc<Plan>, records: &[Vec<u8>]) -> Vec<Vec<Correlated>> {
     let mut merger = Merger::new(Arc::clone(plan), 0);
     let found = |outcome| match outcome {
         Outcome::Correlated(found) => Some(found),
         Outcome::Rollup(_) | Outcome::Late(_) => None,
     };
-    let one = |record: &Vec<u8>| {
-        merger
-            .apply(record)
-            .unwrap()
-            .into_iter()
-            .filter_map(found)
-            .collect()
+    let one = |(number, record): (usize, &Vec<u8>)| {
+        if number % 3 == 2 {
+            let (name, chunks) = snapshot(&mut merger, number as i64, 300);
+            merger = restore(plan, 0, name, &chunks).unwrap();
+        }
+        let outcomes = merger.apply(record).unwrap().into_iter();
+        outcomes.filter_map(found).collect()
     };
-    records.iter().map(one).collect()
+    records.iter().enumerate().map(one).collect()
 }
 
 /// Rule, group and opening: what makes the identity of a finding.

@@ -54,9 +54,10 @@ pub(super) fn setup() -> impl Strategy<Value = Setup> {
         limits,
         0usize..4,
         0usize..4,
+        prop::sample::select(vec![0, 0, 1, 3, 7]),
     );
     parts.prop_map(
-        |(workers, exchange, batches, commits, record_limit, rebalance, abort)| Setup {
+        |(workers, exchange, batches, commits, record_limit, rebalance, abort, restart)| Setup {
             workers,
             exchange,
             lateness: Duration::from_secs(DISORDER as u64),
@@ -65,6 +66,7 @@ pub(super) fn setup() -> impl Strategy<Value = Setup> {
             record_limit,
             rebalance,
             abort,
+            restart,
         },
     )
 }

@@ -17,5 +17,6 @@ mod naive;
 mod naive_correlation;
 mod queries;
 mod rollups;
+mod snapshots;
 mod suppression;
 mod world;

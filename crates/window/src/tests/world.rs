@@ -14,7 +14,10 @@ use haechi_rules::{
     FieldType, Level, Logsource, Referent, Rollup, RollupKind, RuleHeader, RuleSet, Span,
 };
 
-use crate::{Merger, Outcome, Partials, Plan, Progress, RowOrigins, SourceClock, SourceId, Tables};
+use crate::{
+    Gathering, Merger, Outcome, Partials, Plan, Progress, RowOrigins, SnapshotError, SnapshotName,
+    SourceClock, SourceId, Tables,
+};
 
 pub(super) const SECOND: i64 = 1_000_000_000;
 
@@ -233,6 +236,8 @@ pub(super) struct Setup {
     pub(super) rebalance: usize,
     /// Every how many commits the first attempt is aborted, so that its batches are read again, event by event with a commit each; 0 for never.
     pub(super) abort: usize,
+    /// Every how many exchange records stage 2 is written as a snapshot, dropped, and read back; 0 for never.
+    pub(super) restart: usize,
 }
 
 impl Default for Setup {
@@ -246,6 +251,7 @@ impl Default for Setup {
             record_limit: 900_000,
             rebalance: 0,
             abort: 0,
+            restart: 0,
         }
     }
 }
@@ -419,20 +425,64 @@ pub(super) fn source(event: &Event) -> SourceId {
 
 /// Runs stage 2 over an exchange.
 pub(super) fn stage2(plan: &Arc<Plan>, exchange: &Exchange) -> Vec<Outcome> {
+    restarting_stage2(plan, exchange, 0)
+}
+
+/// Runs stage 2 over an exchange; every so many records, another takes its place that knows its snapshot only.
+fn restarting_stage2(plan: &Arc<Plan>, exchange: &Exchange, restart: usize) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     for (records, partition) in exchange.iter().zip(0..) {
         let mut merger = Merger::new(Arc::clone(plan), partition);
-        for record in records {
+        for (record, number) in records.iter().zip(1..) {
             outcomes.extend(merger.apply(record).unwrap());
+            if restart > 0 && number % restart == 0 {
+                // Small chunks, so that everything that can be cut is.
+                let (name, chunks) = snapshot(&mut merger, number as i64, 400);
+                merger = restore(plan, partition, name, &chunks).unwrap();
+            }
         }
         assert!(merger.is_finished());
     }
     outcomes
 }
 
+/// A snapshot with its name.
+pub(super) fn snapshot(
+    merger: &mut Merger,
+    offset: i64,
+    limit: usize,
+) -> (SnapshotName, Vec<Vec<u8>>) {
+    let mut chunks = Vec::new();
+    let digest = merger
+        .snapshot(offset, limit, &mut |index, chunk| {
+            assert_eq!(index as usize, chunks.len());
+            chunks.push(chunk.to_vec());
+        })
+        .unwrap();
+    let name = SnapshotName {
+        offset,
+        digest,
+        slot: 0,
+        from: 0,
+    };
+    (name, chunks)
+}
+
+/// What a new owner has after reading these chunks.
+pub(super) fn restore(
+    plan: &Arc<Plan>,
+    partition: u32,
+    name: SnapshotName,
+    chunks: &[Vec<u8>],
+) -> Result<Merger, SnapshotError> {
+    let mut gathering = Gathering::new(partition, name);
+    chunks.iter().for_each(|chunk| gathering.add(chunk));
+    Ok(Merger::restore(Arc::clone(plan), partition, gathering.finish()?)?.0)
+}
+
 /// Both stages; the outcomes in a fixed order.
 pub(super) fn run(plan: &Arc<Plan>, setup: &Setup, events: &[Event]) -> Vec<Outcome> {
-    let mut outcomes = stage2(plan, &stage1(plan, setup, events));
+    let mut outcomes = restarting_stage2(plan, &stage1(plan, setup, events), setup.restart);
     outcomes.sort_by_cached_key(|outcome| format!("{outcome:?}"));
     outcomes
 }

@@ -1,0 +1,184 @@
+//! Snapshots of one exchange partition: which one is in force, when the next is due, and reading it back.
+//!
+//! A snapshot travels in the transaction of the offset that it belongs to, and what is committed beside that offset names it. So
+//! whoever takes the partition over reads just that one, and the exchange from its offset on. Two places take turns: a
+//! snapshot that was begun and given up never replaces the one that is in force, also not where the topic was compacted
+//! in between or where there are no transactions.
+
+use std::time::{Duration, Instant};
+
+use haechi_log::{Log, LogError, Message, TopicPartition};
+use haechi_window::{Gathered, Gathering, Merger, SnapshotError, SnapshotName};
+
+use crate::error::StageError;
+use crate::settings;
+
+/// However little has come, a snapshot is not older than so many intervals: what it stands on is thrown away some day.
+const OLDEST_IN_INTERVALS: u32 = 60;
+
+/// The snapshots of one exchange partition.
+#[derive(Debug)]
+pub(crate) struct Snapshots {
+    /// The one that the committed offset names, and its bytes.
+    current: Option<(SnapshotName, usize)>,
+    /// The one that was written since the last commit.
+    written: Option<(SnapshotName, usize)>,
+    /// Bytes of exchange records applied since the current one was written.
+    applied: usize,
+    /// When the current one was written or read.
+    since: Instant,
+}
+
+impl Snapshots {
+    /// With the snapshot that is in force, if there is one.
+    pub(crate) fn new(current: Option<SnapshotName>, now: Instant) -> Self {
+        Self {
+            current: current.map(|name| (name, 0)),
+            written: None,
+            applied: 0,
+            since: now,
+        }
+    }
+
+    /// The one in force.
+    pub(crate) fn name(&self) -> Option<SnapshotName> {
+        self.current.map(|(name, _)| name)
+    }
+
+    /// When the one in force was written or read.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// What to commit beside the partition's offset.
+    pub(crate) fn metadata(&self) -> String {
+        let newest = self.written.or(self.current);
+        newest.map_or_else(String::new, |(name, _)| name.text())
+    }
+
+    /// An exchange record of this many bytes was applied.
+    pub(crate) fn applied(&mut self, bytes: usize) {
+        self.applied = self.applied.saturating_add(bytes);
+    }
+
+    /// The one in force has been read; it has this many bytes.
+    pub(crate) fn restored(&mut self, bytes: usize, now: Instant) {
+        if let Some((_, known)) = &mut self.current {
+            *known = bytes;
+        }
+        self.applied = 0;
+        self.since = now;
+    }
+
+    /// Whether a snapshot at this offset is worth its bytes: reading the exchange again would be longer than reading the snapshot.
+    pub(crate) fn is_due(&self, offset: i64, every: Duration, now: Instant) -> bool {
+        let age = now.duration_since(self.since);
+        let (last, bytes) = match self.current {
+            Some((name, bytes)) => (name.offset, bytes),
+            None => (0, 0),
+        };
+        offset > last
+            && age >= every
+            && (self.applied >= bytes || age >= every.saturating_mul(OLDEST_IN_INTERVALS))
+    }
+
+    /// Writes a snapshot of the state as it is after all records before `offset`. Answers its bytes.
+    pub(crate) fn write(
+        &mut self,
+        merger: &mut Merger,
+        offset: i64,
+        at: &TopicPartition,
+        limit: usize,
+        log: &mut dyn Log,
+    ) -> Result<usize, SnapshotFailure> {
+        let (_, from) = log.bounds(at)?;
+        let slot = self.current.map_or(0, |(name, _)| 1 - name.slot.min(1));
+        let mut sent = Ok(());
+        let mut bytes = 0;
+        let written = merger.snapshot(offset, limit, &mut |index, chunk| {
+            bytes += chunk.len();
+            if sent.is_ok() {
+                let key = format!("{}/{slot}/{index}", at.partition);
+                sent = log.send(&Message {
+                    topic: &at.topic,
+                    partition: Some(at.partition),
+                    key: Some(key.as_bytes()),
+                    payload: Some(chunk),
+                    headers: &[],
+                });
+            }
+        });
+        sent?;
+        let digest = written.map_err(|error| StageError::Snapshot {
+            at: at.clone(),
+            error,
+        })?;
+        let name = SnapshotName {
+            offset,
+            digest,
+            slot,
+            from,
+        };
+        self.written = Some((name, bytes));
+        Ok(bytes)
+    }
+
+    /// What was written is committed.
+    pub(crate) fn committed(&mut self, now: Instant) {
+        if let Some(written) = self.written.take() {
+            self.current = Some(written);
+            self.applied = 0;
+            self.since = now;
+        }
+    }
+}
+
+/// Why a snapshot could not be written.
+pub(crate) enum SnapshotFailure {
+    Log(LogError),
+    Stage(StageError),
+}
+
+impl From<LogError> for SnapshotFailure {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl From<StageError> for SnapshotFailure {
+    fn from(error: StageError) -> Self {
+        Self::Stage(error)
+    }
+}
+
+/// The partition of the snapshots that belongs to an exchange partition.
+pub(crate) fn place(settings: &settings::Snapshots, exchange: &TopicPartition) -> TopicPartition {
+    TopicPartition {
+        topic: settings.topic.clone(),
+        partition: exchange.partition,
+    }
+}
+
+/// Reads the snapshot of this name back; answers its bytes too.
+///
+/// # Errors
+/// When the log cannot be read. A snapshot that is not there or not intact is an answer.
+#[allow(clippy::type_complexity, reason = "what went wrong at two levels")]
+pub(crate) fn read(
+    log: &mut dyn Log,
+    at: &TopicPartition,
+    name: SnapshotName,
+) -> Result<Result<(Gathered, usize), SnapshotError>, LogError> {
+    let partition = u32::try_from(at.partition).unwrap_or(0);
+    let mut gathering = Gathering::new(partition, name);
+    log.read_back(at, name.from, &mut |record| {
+        record
+            .payload
+            .into_iter()
+            .for_each(|chunk| gathering.add(chunk));
+    })?;
+    Ok(gathering.finish().map(|gathered| {
+        let bytes = gathered.bytes();
+        (gathered, bytes)
+    }))
+}

@@ -1,0 +1,101 @@
+//! The state of an exchange partition as a snapshot.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use super::Merger;
+use crate::correlate::Names;
+use crate::frame::{Bytes, FrameError, Topics, corrupt, put_count};
+use crate::plan::{Member, Plan};
+use crate::snapshot::{Chunk, Gathered, Kind, SnapshotError, Writer, put_text};
+use crate::sources::Sources;
+use crate::watermark::Watermark;
+
+impl Merger {
+    /// Writes the state, which is that after all records before `offset`, as chunks of at most about `limit` bytes; `sink` is given
+    /// each with its place in the snapshot. Answers the digest that the snapshot is named by. The state is as before.
+    ///
+    /// # Errors
+    /// When the states of a rollup cannot be written, which is a defect. What `sink` was given is then no snapshot.
+    pub fn snapshot(
+        &mut self,
+        offset: i64,
+        limit: usize,
+        sink: &mut dyn FnMut(u32, &[u8]),
+    ) -> Result<[u8; 32], FrameError> {
+        let mut writer = Writer::new(self.partition, offset, limit, sink);
+        writer.begin(Kind::Time, &[0; 16], &[]);
+        writer.item(|bytes| {
+            let mut topics = Topics::default();
+            let mut rest = Vec::new();
+            self.sources.save(&mut topics, &mut rest);
+            self.watermark.save(&mut topics, &mut rest);
+            rest.extend(self.unknown_sections.to_le_bytes());
+            put_count(bytes, topics.names().len());
+            topics
+                .names()
+                .iter()
+                .for_each(|topic| put_text(bytes, topic));
+            bytes.extend(rest);
+        });
+        writer.finish();
+        self.correlations
+            .save(&self.plan.ids, &self.sources, &mut writer);
+        for index in 0..self.rollups.len() {
+            if let Some(windows) = self.rollups.get_mut(index) {
+                let saved = windows.save(&mut writer);
+                saved.map_err(|error| self.defect(index, &error))?;
+            }
+        }
+        Ok(writer.end())
+    }
+
+    /// The state that a snapshot holds, under these rules: those that mean what they meant when it was written have what they had,
+    /// others are empty. Answers also how many rules of the snapshot are not of this plan.
+    ///
+    /// # Errors
+    /// When the snapshot is damaged, or written in another layout.
+    pub fn restore(
+        plan: Arc<Plan>,
+        partition: u32,
+        snapshot: Gathered,
+    ) -> Result<(Self, usize), SnapshotError> {
+        let mut merger = Self::new(Arc::clone(&plan), partition);
+        let names = Names::of(&plan.ids);
+        let mut unknown = FxHashSet::default();
+        // Each is dropped as soon as it was taken in: a state is large.
+        for chunk in snapshot.chunks {
+            let mut chunk = Chunk::decode(&chunk)?;
+            match (chunk.kind, plan.member(&chunk.rule)) {
+                (Kind::Time, _) => merger.load_time(&mut chunk.body)?,
+                (Kind::End, _) => {}
+                (_, None) => {
+                    unknown.insert(chunk.rule);
+                }
+                (_, Some(Member::Correlation(node))) => {
+                    let (correlations, sources) = (&mut merger.correlations, &merger.sources);
+                    correlations.load(node, &mut chunk, &names, sources)?;
+                }
+                (_, Some(Member::Rollup(index))) => {
+                    let windows = merger.rollups.get_mut(index);
+                    windows
+                        .ok_or_else(|| corrupt("windows of no rule"))?
+                        .load(&mut chunk)?;
+                }
+            }
+            if !chunk.body.is_empty() && plan.member(&chunk.rule).is_some() {
+                return Err(corrupt("bytes follow the end of a chunk").into());
+            }
+        }
+        Ok((merger, unknown.len()))
+    }
+
+    fn load_time(&mut self, bytes: &mut Bytes<'_>) -> Result<(), FrameError> {
+        let topics = bytes.list("topics", 4, |bytes| bytes.text("topic"))?;
+        self.sources = Sources::load(&topics, bytes)?;
+        self.watermark = Watermark::load(&topics, bytes)?;
+        self.unknown_sections = u64::from_le_bytes(bytes.array("sections")?);
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! Rollups in a snapshot.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+
+use super::groups::Groups;
+use super::plan::RollupPlan;
+use super::revisions::{Revisions, Written};
+use super::section::cut;
+use super::windows::{FixedWindows, OpenWindow, RollupWindows};
+use crate::WindowError;
+use crate::frame::{Bytes, FrameError, corrupt};
+use crate::ipc;
+use crate::snapshot::{Chunk, Kind, Writer, put_bytes, put_text};
+
+impl RollupWindows {
+    /// Writes all windows. They stay.
+    pub(crate) fn save(&mut self, writer: &mut Writer<'_>) -> Result<(), WindowError> {
+        match self {
+            Self::Fixed(windows) => windows.save(writer),
+            Self::Sessions(sessions) => {
+                let states = sessions.states()?;
+                writer.begin(Kind::Sessions, &sessions.plan.fingerprint, &[]);
+                save_batch(&sessions.plan, &states, writer, |_| {})?;
+                writer.finish();
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes in a chunk of a snapshot.
+    pub(crate) fn load(&mut self, chunk: &mut Chunk<'_>) -> Result<(), FrameError> {
+        let bytes = &mut chunk.body;
+        match (self, chunk.kind) {
+            (Self::Fixed(windows), Kind::Windows) => windows.load(bytes),
+            (Self::Fixed(windows), Kind::WrittenRows) => windows.load_written(bytes),
+            (Self::Sessions(sessions), Kind::Sessions) => {
+                while !bytes.is_empty() {
+                    let states = load_batch(&sessions.plan, bytes)?;
+                    // Sessions that are apart stay apart, and before any watermark nothing is late.
+                    let merged = sessions.merge(&states, None, &mut Vec::new());
+                    merged.map_err(unfit)?;
+                }
+                Ok(())
+            }
+            _ => Err(corrupt("a chunk that does not fit its rule")),
+        }
+    }
+}
+
+impl FixedWindows {
+    fn save(&mut self, writer: &mut Writer<'_>) -> Result<(), WindowError> {
+        let plan = Arc::clone(&self.plan);
+        writer.begin(Kind::Windows, &plan.fingerprint, &[]);
+        for (start_ns, window) in &mut self.windows {
+            let states = window.states(&plan)?;
+            let (end_ns, written) = (window.end_ns, window.written.is_some());
+            save_batch(&plan, &states, writer, |bytes| {
+                bytes.extend(start_ns.to_le_bytes());
+                bytes.extend(end_ns.to_le_bytes());
+                bytes.push(u8::from(written));
+            })?;
+        }
+        writer.finish();
+        writer.begin(Kind::WrittenRows, &plan.fingerprint, &[]);
+        for (start_ns, window) in &self.windows {
+            let Some(written) = &window.written else {
+                continue;
+            };
+            let rows: BTreeMap<_, _> = written.written.iter().collect();
+            for (group, row) in rows {
+                writer.item(|bytes| {
+                    bytes.extend(start_ns.to_le_bytes());
+                    put_text(bytes, group);
+                    bytes.extend(row.revision.to_le_bytes());
+                    bytes.push(u8::from(row.shown));
+                });
+            }
+        }
+        writer.finish();
+        Ok(())
+    }
+
+    fn load(&mut self, bytes: &mut Bytes<'_>) -> Result<(), FrameError> {
+        while !bytes.is_empty() {
+            let start_ns = i64::from_le_bytes(bytes.array("window")?);
+            let end_ns = i64::from_le_bytes(bytes.array("window")?);
+            let [written] = bytes.array("window")?;
+            let states = load_batch(&self.plan, bytes)?;
+            let window = match self.windows.entry(start_ns) {
+                Entry::Occupied(open) => open.into_mut(),
+                Entry::Vacant(new) => new.insert(OpenWindow {
+                    groups: Groups::new(&self.plan).map_err(unfit)?,
+                    end_ns,
+                    written: (written != 0).then(Revisions::default),
+                }),
+            };
+            let merged = window
+                .groups
+                .merge_partials(&self.plan, &states, Some(start_ns));
+            merged.map_err(unfit)?;
+        }
+        Ok(())
+    }
+
+    fn load_written(&mut self, bytes: &mut Bytes<'_>) -> Result<(), FrameError> {
+        while !bytes.is_empty() {
+            let start_ns = i64::from_le_bytes(bytes.array("row")?);
+            let group = bytes.text("row")?.to_string();
+            let revision = u32::from_le_bytes(bytes.array("row")?);
+            let shown = bytes.array("row")? != [0];
+            let window = self.windows.get_mut(&start_ns);
+            let written = window.and_then(|window| window.written.as_mut());
+            let written = written.ok_or_else(|| corrupt("a row of no window"))?;
+            written.written.insert(group, Written { revision, shown });
+        }
+        Ok(())
+    }
+}
+
+/// Writes partials as items that begin with what `opening` writes.
+fn save_batch(
+    plan: &RollupPlan,
+    states: &RecordBatch,
+    writer: &mut Writer<'_>,
+    opening: impl Fn(&mut Vec<u8>),
+) -> Result<(), WindowError> {
+    if states.num_rows() == 0 {
+        return Ok(());
+    }
+    let mut bodies = Vec::new();
+    cut(plan, states, writer.room(), &mut bodies)?;
+    for body in bodies {
+        writer.item(|bytes| {
+            opening(bytes);
+            put_bytes(bytes, &body);
+        });
+    }
+    Ok(())
+}
+
+fn load_batch(plan: &RollupPlan, bytes: &mut Bytes<'_>) -> Result<RecordBatch, FrameError> {
+    let len = bytes.count("partials")?;
+    let body = bytes.take(len, "partials")?;
+    ipc::decode(body, Arc::clone(&plan.partial_schema)).map_err(FrameError::Corrupt)
+}
+
+fn unfit(error: WindowError) -> FrameError {
+    corrupt(&error.to_string())
+}
