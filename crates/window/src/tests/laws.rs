@@ -111,6 +111,7 @@ proptest! {
     ) {
         let log = with_text_bytes(&log);
         let plan = &*AGGREGATES;
+        let setup = Setup { restart: setup.restart * 13, ..setup };
         let outcomes = run(plan, &setup, &log);
         check_rollup(&outcomes, &log)?;
         prop_assert_eq!(run(plan, &setup, &interleave(&log, &order)), outcomes);

@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::logs::{interleave, log, setup};
-use super::world::{Event, SECOND, Setup, number, plan, rollup, rule_set, run, stage1};
+use super::world::{
+    Event, SECOND, Setup, number, plan, restore, rollup, rule_set, run, snapshot, stage1,
+};
 use crate::{LateKind, Outcome, Plan, RollupRow};
 
 /// Every aggregate there is.
@@ -159,8 +161,13 @@ proptest! {
         let mut in_order = Vec::new();
         for (records, partition) in stage1(&revised, &eager, &log).iter().zip(0..) {
             let mut merger = crate::Merger::new(Arc::clone(&revised), partition);
-            for record in records {
+            for (record, number) in records.iter().zip(1..) {
                 in_order.extend(merger.apply(record).unwrap());
+                // What was written of windows that take late events must not be forgotten.
+                if number % 9 == 0 {
+                    let (name, chunks) = snapshot(&mut merger, number, 500);
+                    merger = restore(&revised, partition, name, &chunks).unwrap();
+                }
             }
         }
         for row in rows_of(&in_order) {

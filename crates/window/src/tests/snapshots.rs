@@ -301,7 +301,7 @@ fn tampered_snapshots_do_no_harm() {
     let (name, chunks) = snapshot(&mut after(&plan, &records[..AT]), 6, 700);
     let (mut refused, mut tried) = (0, 0);
     for of in 0..chunks.len() - 1 {
-        for at in (16 + of..chunks[of].len()).step_by(37) {
+        for at in (16 + of..chunks[of].len()).step_by(151) {
             let mut some = chunks.clone();
             some[of][at] ^= if at % 2 == 0 { 0x01 } else { 0xff };
             let name = reseal(name, &mut some);
@@ -314,7 +314,7 @@ fn tampered_snapshots_do_no_harm() {
             }
         }
     }
-    assert!(refused > 50 && refused < tried, "{refused} of {tried}");
+    assert!(refused > 10 && refused < tried, "{refused} of {tried}");
 }
 
 fn reseal(name: SnapshotName, chunks: &mut [Vec<u8>]) -> SnapshotName {
