@@ -38,9 +38,9 @@ fuzz_target!(|bytes: &[u8]| {
     chunk.extend(0_u32.to_le_bytes());
     chunk.extend(1_i64.to_le_bytes());
     chunk.extend(1_u32.to_le_bytes());
-    chunk.push(choice % 10);
+    chunk.push(choice % 11);
     let rules = PLAN.fingerprints();
-    chunk.extend(rules[usize::from(choice / 10) % rules.len()]);
+    chunk.extend(rules[usize::from(choice / 11) % rules.len()]);
     chunk.extend(body);
     let mut chunks = vec![EMPTY[0].clone(), chunk, EMPTY[1].clone()];
     let mut digest = blake3::Hasher::new();

@@ -155,11 +155,31 @@ impl Told {
             }
         }
         writer.finish();
+        writer.begin(Kind::Waiting, rule, &[]);
+        for (time_ns, key) in &self.waiting {
+            writer.item(|bytes| {
+                bytes.extend(time_ns.to_le_bytes());
+                put_bytes(bytes, key);
+            });
+        }
+        writer.finish();
     }
 
-    /// Takes in what [`Self::save`] wrote.
+    /// Takes in what [`Self::save`] wrote of groups that wait.
+    pub(super) fn load_waiting(&mut self, bytes: &mut Bytes<'_>) -> Result<(), FrameError> {
+        while !bytes.is_empty() {
+            let time_ns = i64::from_le_bytes(bytes.array("time")?);
+            let len = bytes.count("key")?;
+            let key = bytes.take(len, "key")?.into();
+            self.waiting.insert((time_ns, key));
+        }
+        Ok(())
+    }
+
+    /// Takes in what [`Self::save`] wrote of findings, told by a rule that suppresses the alerts of this one.
     pub(super) fn load(
         &mut self,
+        suppresses: Option<Referent>,
         names: &Names<'_>,
         sources: &Sources,
         bytes: &mut Bytes<'_>,
@@ -167,12 +187,13 @@ impl Told {
         while !bytes.is_empty() {
             let len = bytes.count("key")?;
             let key: Arc<[u8]> = bytes.take(len, "key")?.into();
-            let finding = Finding {
+            let mut finding = Finding {
                 opener: load_event(bytes)?,
                 items: bytes.count("finding")?,
                 withdrawn: bytes.array("finding")? != [0],
                 said: load_finding(names, sources, bytes, DEEPEST)?,
             };
+            finding.said.suppresses = suppresses;
             self.groups.entry(key).or_default().push(finding);
         }
         Ok(())

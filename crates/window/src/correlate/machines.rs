@@ -123,10 +123,15 @@ impl Machines {
             (Some(any), Kind::Findings) => {
                 with!(any, of => of.load_findings(names, sources, &mut chunk.body))
             }
-            (Some(any), Kind::Told) => match with!(any, of => of.told.as_mut()) {
-                Some(told) => told.load(names, sources, &mut chunk.body),
-                None => Err(corrupt("early findings of a rule that has none")),
-            },
+            (Some(any), Kind::Told | Kind::Waiting) => {
+                let suppresses = with!(&*any, of => of.node.suppresses());
+                let told = with!(any, of => of.told.as_mut());
+                let told = told.ok_or_else(|| corrupt("early findings of a rule that has none"))?;
+                match chunk.kind {
+                    Kind::Told => told.load(suppresses, names, sources, &mut chunk.body),
+                    _ => told.load_waiting(&mut chunk.body),
+                }
+            }
             _ => Err(corrupt("a chunk that does not fit its rule")),
         }
     }

@@ -289,6 +289,8 @@ pub(super) fn load_finding(
         opening,
         revision,
         phase,
+        // A finding that is kept is counted by another correlation; what is told early says it itself.
+        suppresses: None,
     })
 }
 

@@ -24,6 +24,7 @@
 //! | 6: rows written of a rollup's windows | rows until the end: start i64, group (text), revision u32, u8 1 when HAVING let it through |
 //! | 7: sessions of a rollup | partials until the end (u32 length, an IPC message) |
 //! | 8: findings that a correlation has told early | findings until the end: key (u32 length, bytes), the first event (as in a group), how many items u32, u8 1 when it was withdrawn, the finding as it was told |
+//! | 9: groups of a correlation whose findings wait to be told | groups until the end: time i64, key (u32 length, bytes) |
 //! | 255: end | count of the chunks before it, and the 32-byte BLAKE3 digest of their checksums, in order |
 //!
 //! Rules are named by fingerprint, and in findings by their ids: a reader with other rules takes what means the same and leaves the
@@ -124,11 +125,12 @@ pub(crate) enum Kind {
     WrittenRows,
     Sessions,
     Told,
+    Waiting,
     End,
 }
 
 impl Kind {
-    const ALL: [(Self, u8); 10] = [
+    const ALL: [(Self, u8); 11] = [
         (Self::Time, 0),
         (Self::Groups, 1),
         (Self::GroupsOfNumbers, 2),
@@ -138,6 +140,7 @@ impl Kind {
         (Self::WrittenRows, 6),
         (Self::Sessions, 7),
         (Self::Told, 8),
+        (Self::Waiting, 9),
         (Self::End, 255),
     ];
 
