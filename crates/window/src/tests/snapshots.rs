@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use haechi_rules::{
     Combination, CompareOp, Correlation, CorrelationCondition, CorrelationKind, Emission,
-    FieldType, Referent, RuleSet,
+    FieldType, Referent, RuleSet, Suppress,
 };
 use proptest::prelude::*;
 
@@ -69,6 +69,20 @@ fn rules() -> RuleSet {
             sql("session", "session(interval '7 seconds')"),
         ],
     )
+}
+
+/// The same, and a detection whose first alerts are told at once, and the others counted.
+fn rules_and_suppression() -> RuleSet {
+    let mut rules = rules();
+    let rule = Arc::make_mut(&mut rules.detections[0]);
+    rule.alerts = true;
+    rule.header.suppress = Some(Suppress {
+        by: vec!["user".into()],
+        fields: vec!["user".into()],
+        for_ns: 15 * SECOND,
+        at_once: true,
+    });
+    rules
 }
 
 fn events() -> Vec<Event> {
@@ -270,7 +284,7 @@ proptest! {
     /// A snapshot changes nothing in the state that it is of, and one of correlations is the same bytes when it was read back.
     #[test]
     fn writing_changes_nothing_and_reading_back_gives_the_same(log in log(), setup in setup(), cut in 0usize..60, limit in 200usize..3000) {
-        let plan = &plan(&rules());
+        let plan = &plan(&rules_and_suppression());
         let exchange = stage1(plan, &setup, &log);
         for (records, partition) in exchange.iter().zip(0..) {
             let cut = cut.min(records.len());
@@ -282,7 +296,7 @@ proptest! {
             let (untouched, mut written) = (merger(&records[..cut]), merger(&records[..cut]));
             let (name, chunks) = snapshot(&mut written, cut as i64, limit);
             let mut restored = restore(plan, partition, name, &chunks).unwrap();
-            let kind = |chunk: &Vec<u8>| chunk[32] < 5 || chunk[32] == 8;
+            let kind = |chunk: &Vec<u8>| chunk[32] < 5 || chunk[32] == 8 || chunk[32] == 9;
             let (_, again) = snapshot(&mut restored, cut as i64, limit);
             prop_assert_eq!(chunks.iter().filter(|c| kind(c)).collect::<Vec<_>>(), again.iter().filter(|c| kind(c)).collect::<Vec<_>>());
             prop_assert_eq!(restored.watermark_ns(), untouched.watermark_ns());
