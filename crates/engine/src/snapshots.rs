@@ -50,6 +50,11 @@ impl Snapshots {
         self.since
     }
 
+    /// Whether one was written that no committed offset names yet.
+    pub(crate) fn is_unnamed(&self) -> bool {
+        self.written.is_some()
+    }
+
     /// What to commit beside the partition's offset.
     pub(crate) fn metadata(&self) -> String {
         let newest = self.written.or(self.current);

@@ -330,12 +330,12 @@ impl Stage2 {
         Ok(())
     }
 
-    /// How far each partition has been read, where that is further than what is committed, and which snapshot is in force then.
+    /// How far each partition has been read, where that is further than what is committed or a snapshot is to be named, and which
+    /// snapshot is in force then.
     pub fn offsets(&self) -> impl Iterator<Item = (TopicPartition, i64, String)> + '_ {
-        let moved = self
-            .partitions
-            .iter()
-            .filter(|(_, partition)| partition.position > partition.committed);
+        let moved = self.partitions.iter().filter(|(_, partition)| {
+            partition.position > partition.committed || partition.snapshots.is_unnamed()
+        });
         moved.map(|(at, partition)| {
             let snapshot = partition.snapshots.metadata();
             (at.clone(), partition.position, snapshot)
