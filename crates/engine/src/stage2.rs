@@ -1,7 +1,7 @@
 //! Stage 2: per exchange partition, a merger that turns the records of stage 1 into correlations and rollups.
 //!
 //! Its state is a function of the records of its partition in their order, and of nothing else. So taking a partition
-//! over means reading the [snapshot](crate::snapshots) that the committed offset names, and the partition from there
+//! over means reading the snapshot (`snapshots.rs`) that the committed offset names, and the partition from there
 //! (without a snapshot: from its beginning), silently up to the offset that the previous owner had committed
 //! (whatever came of those records was committed with it), and aloud from there on.
 
