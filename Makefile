@@ -44,7 +44,7 @@ soak: ## simulated crashes, zombies and rebalances for MINUTES=60
 RUNS ?= 20
 
 .PHONY: faults
-faults: ## processes, three brokers and the network between them broken: RUNS=20 seeds of 130 s each
+faults: ## processes, clocks, topics, three brokers and the network between them broken: RUNS=20 seeds of 130 s each
 	@dev/setup
 	HAECHI_FAULTS_SECONDS=$${HAECHI_FAULTS_SECONDS:-130} HAECHI_FAULTS_RUNS=$(RUNS) \
 	  HAECHI_PYTHON=$${HAECHI_CACHE:-$$HOME/.cache/haechi}/python/bin/python HAECHI_KAFKA_BROKERS=3 \

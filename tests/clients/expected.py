@@ -2,10 +2,11 @@
 """What haechi is to find, computed plainly: one file, read from top to bottom, all in memory.
 
   expected.py count  FILE TIME WHERE=VALUE GROUP SECONDS GTE    findings of an event_count
+  expected.py first  FILE TIME WHERE=VALUE GROUP SECONDS        first alerts of a rule that suppresses
   expected.py rollup FILE TIME GROUP DISTINCT NUMBER SECONDS    rows of a rollup
 
 FILE holds a JSON object a line; TIME, WHERE, GROUP, DISTINCT and NUMBER are fields of it. Events without TIME or GROUP, and lines
-that are not JSON, are left out. A finding is {"group", "time" (ns), "lines"}, a row {"start" (ns), "group", "events", "distinct", "numbers", "sum",
+that are not JSON, are left out. A finding is {"group", "time" (ns), "lines"}, a first alert {"group", "time", "line", "suppressed"}, a row {"start" (ns), "group", "events", "distinct", "numbers", "sum",
 "min", "max"}; one a line.
 """
 
@@ -42,15 +43,29 @@ def events(path, time, group):
                 yield number, nanoseconds(event[time]), text(event[group]), event
 
 
-def count(path, time, where, group, seconds, least):
+def grouped(path, time, where, group):
+    """(group, its (time, line) in order) where a field has a value."""
     field, value = where.split("=", 1)
-    span, least = int(seconds) * SECOND, int(least)
     groups = collections.defaultdict(list)
     for line, at, name, event in events(path, time, group):
         if field in event and text(event[field]) == value:
             groups[name].append((at, line))
-    for name, found in sorted(groups.items()):
-        found.sort()
+    return [(name, sorted(found)) for name, found in sorted(groups.items())]
+
+
+def first(path, time, where, group, seconds):
+    span = int(seconds) * SECOND
+    for name, found in grouped(path, time, where, group):
+        while found:
+            at, line = found[0]
+            rest = [later for later in found if later[0] >= at + span]
+            print(json.dumps({"group": name, "time": at, "line": line, "suppressed": len(found) - len(rest) - 1}))
+            found = rest
+
+
+def count(path, time, where, group, seconds, least):
+    span, least = int(seconds) * SECOND, int(least)
+    for name, found in grouped(path, time, where, group):
         first = now = 0  # found[first:] no finding has used
         while now < len(found):
             while found[first][0] <= found[now][0] - span:
@@ -83,6 +98,6 @@ def rollup(path, time, group, distinct, number, seconds):
         }))
 
 
-if len(sys.argv) < 2 or sys.argv[1] not in ("count", "rollup"):
+if len(sys.argv) < 2 or sys.argv[1] not in ("count", "first", "rollup"):
     sys.exit(__doc__)
-{"count": count, "rollup": rollup}[sys.argv[1]](*sys.argv[2:])
+{"count": count, "first": first, "rollup": rollup}[sys.argv[1]](*sys.argv[2:])

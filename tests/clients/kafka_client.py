@@ -3,13 +3,15 @@
 
   kafka_client.py BROKER create TOPIC:PARTITIONS[:KEY=VALUE,…]…
   kafka_client.py BROKER delete TOPIC                   and wait until it is gone; create waits until it is there
-  kafka_client.py BROKER produce TOPIC < LINES          one record a line, spread over the partitions in turn
+  kafka_client.py BROKER grow TOPIC PARTITIONS          until it has so many
+  kafka_client.py BROKER produce TOPIC [N] < LINES      one record a line, spread over the (first N) partitions in turn
   kafka_client.py BROKER produce-records TOPIC < LINES  one record a line: {"hex": … or null, "partition", "key", "headers", "timestamp"}
   kafka_client.py BROKER read TOPIC                     all that is there, read committed, one JSON object a line
   kafka_client.py BROKER wait TOPIC COUNT SECONDS       until there are so many, read committed
   kafka_client.py BROKER topics -                       {topic: partitions}
   kafka_client.py BROKER settings TOPIC                 those that are the topic's own
   kafka_client.py BROKER offsets TOPIC GROUP            {partition: [committed or null, end]}
+  kafka_client.py BROKER assigned TOPIC GROUP           the partitions that members of a group own
   kafka_client.py BROKER cut TOPIC PARTITION:OFFSET…    deletes the records before these offsets; -1 is the end
 
 `read` prints {"partition", "offset", "timestamp" (ms), "key", "headers", "value" (text) or "hex"}.
@@ -20,7 +22,7 @@ import sys
 import time
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
 
 TIMEOUT = 30.0
 
@@ -44,10 +46,17 @@ def delete(broker, topic):
     until(lambda: topic not in admin.list_topics(timeout=TIMEOUT).topics, f"{topic}: still there")
 
 
+def grow(broker, topic, partitions):
+    admin = AdminClient({"bootstrap.servers": broker})
+    for future in admin.create_partitions([NewPartitions(topic, int(partitions))]).values():
+        future.result(TIMEOUT)
+    until(lambda: led(admin, topic) and len(led(admin, topic)) == int(partitions), f"{topic}: has not grown")
+
+
 def led(admin, topic):
-    """Whether every partition of a topic has a leader: a broker may know of a topic a little later than the controller."""
+    """The partitions of a topic when each has a leader: a broker may know of a topic a little later than the controller."""
     found = admin.list_topics(timeout=TIMEOUT).topics.get(topic)
-    return found and found.partitions and all(partition.leader >= 0 for partition in found.partitions.values())
+    return found and all(partition.leader >= 0 for partition in found.partitions.values()) and found.partitions
 
 
 def until(done, otherwise):
@@ -58,7 +67,7 @@ def until(done, otherwise):
         time.sleep(0.1)
 
 
-def produce(broker, topic, records):
+def produce(broker, topic, records, partitions=None):
     """`records`: keyword arguments of Producer.produce."""
     failures = []
     producer = Producer({
@@ -69,7 +78,7 @@ def produce(broker, topic, records):
         "message.max.bytes": 64 << 20,
         "queue.buffering.max.kbytes": 1 << 20,
     })
-    partitions = len(producer.list_topics(topic, TIMEOUT).topics[topic].partitions)
+    partitions = int(partitions or len(producer.list_topics(topic, TIMEOUT).topics[topic].partitions))
     for number, record in enumerate(records):
         record.setdefault("partition", number % partitions)
         while True:
@@ -191,6 +200,13 @@ def offsets(broker, topic, group):
     }))
 
 
+def assigned(broker, topic, group):
+    admin = AdminClient({"bootstrap.servers": broker})
+    members = admin.describe_consumer_groups([group])[group].result(TIMEOUT).members
+    places = [place for member in members for place in member.assignment.topic_partitions]
+    print(json.dumps(sorted({place.partition for place in places if place.topic == topic})))
+
+
 def cut(broker, topic, *places):
     admin = AdminClient({"bootstrap.servers": broker})
     pairs = [place.split(":") for place in places]
@@ -204,7 +220,8 @@ def main():
         sys.exit(__doc__)
     broker, action, *rest = sys.argv[1:]
     if action == "produce":
-        produce(broker, *rest, lines(sys.stdin.buffer))
+        topic, *partitions = rest
+        produce(broker, topic, lines(sys.stdin.buffer), *partitions)
     elif action == "produce-records":
         produce(broker, *rest, records(sys.stdin))
     elif action == "read":
@@ -213,7 +230,7 @@ def main():
     elif action == "topics":
         found = AdminClient({"bootstrap.servers": broker}).list_topics(timeout=TIMEOUT).topics
         print(json.dumps({name: len(topic.partitions) for name, topic in found.items()}))
-    elif action in ("create", "delete", "wait", "settings", "offsets", "cut"):
+    elif action in ("create", "delete", "wait", "settings", "offsets", "assigned", "grow", "cut"):
         globals()[action](broker, *rest)
     else:
         sys.exit(__doc__)

@@ -31,6 +31,38 @@ pub struct Brief {
     pub events: Option<Vec<Place>>,
     /// How many of them are not listed.
     pub events_omitted: Option<u64>,
+    /// Of a finding that is told again: its identity.
+    pub id: Option<String>,
+    /// Of a rule that emits early: where the finding is in its life.
+    pub emission: Option<Emission>,
+    /// Of a rule that suppresses: what the alert stands for.
+    pub suppression: Option<Suppression>,
+}
+
+/// Where a finding that is told early is in its life.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Emission {
+    /// How often it was told before.
+    pub revision: u64,
+    /// `open`, `final`, `withdrawn` or `superseded`.
+    pub state: String,
+    /// The finding in its place.
+    pub superseded_by: Option<String>,
+}
+
+/// What the first alert of a span stands for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suppression {
+    /// What the alerts of the span have in common.
+    pub by: BTreeMap<String, Option<String>>,
+    /// RFC 3339: where the span ends.
+    pub until: String,
+    /// How many alerts were held back.
+    pub suppressed: u64,
+    /// How often it was told before.
+    pub revision: u64,
 }
 
 /// Where an event stands.
@@ -109,6 +141,61 @@ impl Brief {
             lines,
         }
     }
+}
+
+/// Of findings that are told again, what was told last, in the order of their ids. No telling is missing, none comes twice, and
+/// in the end none is left open.
+///
+/// # Panics
+/// When that is not so.
+#[must_use]
+pub fn last_told(briefs: impl IntoIterator<Item = Brief>) -> Vec<Brief> {
+    let mut told: BTreeMap<String, BTreeMap<u64, Brief>> = BTreeMap::new();
+    for brief in briefs {
+        let id = brief.id.clone().expect("what is told again has an id");
+        let revision = match (&brief.emission, &brief.suppression) {
+            (Some(emission), None) => emission.revision,
+            (None, Some(suppression)) => suppression.revision,
+            _ => panic!("either early or suppressed: {brief:?}"),
+        };
+        if let Some(twice) = told.entry(id).or_default().insert(revision, brief) {
+            panic!("this was told twice: {twice:?}");
+        }
+    }
+    let known: BTreeSet<String> = told.keys().cloned().collect();
+    let last = |revisions: BTreeMap<u64, Brief>| {
+        assert!(
+            revisions.keys().copied().eq(0..revisions.len() as u64),
+            "a telling is missing: {revisions:?}"
+        );
+        for brief in revisions.values() {
+            let by = brief
+                .emission
+                .as_ref()
+                .and_then(|of| of.superseded_by.as_ref());
+            assert!(
+                by.is_none_or(|by| known.contains(by)),
+                "superseded by none: {brief:?}"
+            );
+        }
+        let states = revisions
+            .values()
+            .filter_map(|brief| brief.emission.as_ref());
+        let finals = states.filter(|emission| emission.state == "final").count();
+        let (_, last) = revisions.into_iter().next_back().expect("one at least");
+        let end = last
+            .emission
+            .as_ref()
+            .map(|emission| emission.state.as_str());
+        assert_ne!(end, Some("open"), "this was left open: {last:?}");
+        assert_eq!(
+            finals,
+            usize::from(end == Some("final")),
+            "the final telling is the last: {last:?}"
+        );
+        last
+    };
+    told.into_values().map(last).collect()
 }
 
 /// Alerts as a set.

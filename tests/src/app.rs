@@ -144,12 +144,17 @@ impl App {
 
     /// Creates its output topics and the exchange, 4 partitions each, without our own `topics apply`.
     pub fn create_outputs(&self) {
-        let names =
-            ["alerts", "rollups", "dead-letters", "late", "exchange"].map(|what| self.topic(what));
-        let topics = names.each_ref().map(|name| (name.as_str(), 4));
-        self.client.create(&topics);
+        self.create_results();
+        self.client.create(&[(&self.topic("exchange"), 4)]);
         self.client
             .create_with(&self.topic("snapshots"), 4, &["cleanup.policy=compact"]);
+    }
+
+    /// Creates the topics of what it finds.
+    pub fn create_results(&self) {
+        let names = ["alerts", "rollups", "dead-letters", "late"].map(|what| self.topic(what));
+        let topics = names.each_ref().map(|name| (name.as_str(), 4));
+        self.client.create(&topics);
     }
 
     /// Writes the configuration.
@@ -214,6 +219,14 @@ impl App {
     #[must_use]
     pub fn run(&self) -> Running {
         Haechi::new(["run", "-c"]).arg(self.write()).start()
+    }
+
+    /// The same with more in its environment.
+    #[must_use]
+    pub fn run_with(&self, environment: &[(&str, String)]) -> Running {
+        let haechi = Haechi::new(["run", "-c"]).arg(self.write());
+        let with = |haechi: Haechi, (name, value): &(&str, String)| haechi.env(name, value);
+        environment.iter().fold(haechi, with).start()
     }
 
     /// `haechi run --until-end`, not waited for.

@@ -114,6 +114,28 @@ impl Client {
         self.run("produce", [topic.to_owned()], lines.to_owned());
     }
 
+    /// The same over the first partitions only: line i goes to partition i % `partitions`.
+    pub fn produce_over(&self, topic: &str, partitions: usize, lines: &[u8]) {
+        let arguments = [topic.to_owned(), partitions.to_string()];
+        self.run("produce", arguments, lines.to_owned());
+    }
+
+    /// Adds partitions to a topic until it has so many.
+    pub fn grow(&self, topic: &str, partitions: usize) {
+        self.run(
+            "grow",
+            [topic.to_owned(), partitions.to_string()],
+            Vec::new(),
+        );
+    }
+
+    /// Partitions of a topic that members of a group own.
+    #[must_use]
+    pub fn assigned(&self, group: &str, topic: &str) -> Vec<usize> {
+        let text = self.run("assigned", [topic.to_owned(), group.to_owned()], Vec::new());
+        serde_json::from_str(&text).expect("the client prints JSON")
+    }
+
     /// Produces records that lines cannot say: objects with `hex` (null = a tombstone), and optionally `partition`, `key`, `headers`,
     /// `timestamp` (milliseconds).
     pub fn produce_records(&self, topic: &str, records: &[Value]) {

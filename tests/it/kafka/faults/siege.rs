@@ -1,56 +1,30 @@
-//! Several processes on real brokers while a seeded schedule breaks things: they are killed, stopped and gone on with,
-//! added and told to stop; brokers are restarted and killed; the network between them is slow, silent and cut; rubbish is
-//! among the events. At the end everything written is found, once.
-//!
-//! `make faults` runs many seeds for two minutes each, on three brokers.
+//! What breaks, and what is done about it: the processes, the brokers, the links between them, the clocks and the topics of one
+//! app under attack.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use haechi_tests::app::App;
-use haechi_tests::broker::Client;
 use haechi_tests::link::{self, Condition, Link, ToNode};
 use haechi_tests::process::{Finished, Running};
-use haechi_tests::synthetic;
 
-use super::{RULES, RUN, assert_logins_in};
+use super::clock::PodClock;
+use super::outputs::Outputs;
 
-/// Events a second: enough that there is always something under way.
-const RATE: u64 = 2_000;
 /// How long what was written may take to be read when nothing breaks any more.
 const CALM: Duration = Duration::from_secs(120);
-
-fn environment(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).map_or(otherwise, |value| {
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("{name}={value} is not a number"))
-    })
-}
-
-#[test]
-#[ignore = "minutes for each seed: make faults"]
-fn whatever_breaks_everything_is_found_once() {
-    let client = Client::required();
-    let first = environment("HAECHI_FAULTS_SEED", 1);
-    let seconds = environment("HAECHI_FAULTS_SECONDS", 40);
-    for seed in first..first + environment("HAECHI_FAULTS_RUNS", 1) {
-        println!(
-            "replay: HAECHI_FAULTS_SEED={seed} HAECHI_FAULTS_SECONDS={seconds} make faults RUNS=1"
-        );
-        let faults = attack(&client, seed, seconds);
-        println!("seed {seed}: {faults} faults in {seconds} s; 0 lost, 0 duplicated, 0 different");
-    }
-}
+/// The input never has more partitions than this.
+const MOST_PARTITIONS: usize = 8;
 
 /// Numbers from a seed (Knuth's multiplier for 64 bits).
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -61,6 +35,7 @@ impl Dice {
 
 struct Pod {
     process: Running,
+    clock: PodClock,
     /// It is stopped, and goes on then.
     stopped_until: Option<Instant>,
 }
@@ -96,77 +71,42 @@ impl Node {
     }
 }
 
+/// Where the writer writes. It holds this while it writes, so whoever else does has it wait.
+pub(super) struct Sink {
+    /// How many partitions of the input are written to.
+    pub(super) partitions: usize,
+}
+
 /// The processes of a run, and what was done to them.
-struct Siege<'a> {
+pub(super) struct Siege<'a> {
     app: &'a App,
+    sink: &'a Mutex<Sink>,
     dice: Dice,
     pods: Vec<Pod>,
     nodes: Vec<Node>,
-    faults: usize,
+    /// What was in output topics that are not there any more.
+    pub(super) deleted: Outputs,
+    pub(super) faults: usize,
     begun: Instant,
+    /// How many pods have been started.
+    started: usize,
 }
 
-fn attack(client: &Client, seed: u64, seconds: u64) -> usize {
-    let mut app = App::new(client, &format!("faults-{seed}")).created();
-    app.lateness = synthetic::LATENESS;
-    // Whatever takes longer than this would rightly be taken for silence.
-    app.idle_timeout = "120s";
-    app.commit_interval = ["50ms", "200ms", "1s"][seed as usize % 3];
-    app.rule(RULES);
-    let text = with_rubbish(&synthetic::logins(seconds * RATE));
-    let file = app.folder().join("events.ndjson");
-    fs::write(&file, &text).expect("the scratch folder can be written");
-    let links = link::to_nodes();
-    let addresses: Vec<String> = links.iter().map(|to| to.address.to_string()).collect();
-    app.bootstrap = (!links.is_empty()).then(|| addresses.join(","));
-    let mut siege = Siege {
-        app: &app,
-        dice: Dice(seed),
-        pods: Vec::new(),
-        nodes: links.into_iter().map(Node::new).collect(),
-        faults: 0,
-        begun: Instant::now(),
-    };
-    for _ in 0..3 {
-        siege.start();
-    }
-    thread::scope(|scope| {
-        let writer = scope.spawn(|| write(&app, &text, seconds));
-        while !writer.is_finished() {
-            siege.wait(1500);
-            siege.fault();
+impl<'a> Siege<'a> {
+    pub(super) fn new(app: &'a App, sink: &'a Mutex<Sink>, seed: u64, links: Vec<ToNode>) -> Self {
+        Self {
+            app,
+            sink,
+            dice: Dice(seed),
+            pods: Vec::new(),
+            nodes: links.into_iter().map(Node::new).collect(),
+            deleted: Outputs::default(),
+            faults: 0,
+            begun: Instant::now(),
+            started: 0,
         }
-        writer.join().expect("everything is written");
-    });
-    siege.calm();
-    let faults = siege.faults;
-    let _ = app.run_until_end(RUN);
-    assert_logins_in(&app, &file, &app.alerts(app.line()), &app.rollups());
-    faults
-}
-
-/// Every now and then a line is none.
-fn with_rubbish(text: &str) -> String {
-    let line = |(number, line): (usize, &str)| match number % 997 {
-        500 => "{\"ts\":\"2025-03-01T00:00\n".to_owned(),
-        _ => line.to_owned(),
-    };
-    text.split_inclusive('\n').enumerate().map(line).collect()
-}
-
-/// Writes a second's events about every second. Whole rounds of the partitions keep each line's place.
-fn write(app: &App, text: &str, seconds: u64) {
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let begun = Instant::now();
-    for (second, lines) in (0..seconds).zip(lines.chunks(RATE as usize)) {
-        let due = Duration::from_secs(second);
-        thread::sleep(due.saturating_sub(begun.elapsed()));
-        app.client
-            .produce(&app.topics[0], lines.concat().as_bytes());
     }
-}
 
-impl Siege<'_> {
     fn note(&self, what: &str) {
         println!("{:6.1} s  {what}", self.begun.elapsed().as_secs_f64());
     }
@@ -181,20 +121,28 @@ impl Siege<'_> {
             .expect("the build's folder can be written");
     }
 
-    fn start(&mut self) {
-        let process = self.app.run();
+    pub(super) fn start(&mut self) {
+        let clock = PodClock::new(self.app.folder(), self.started);
+        self.started += 1;
+        let process = self.app.run_with(&clock.environment());
         self.note(&format!("pod {} starts", process.id()));
         self.pods.push(Pod {
             process,
+            clock,
             stopped_until: None,
         });
     }
 
-    /// Lets some time pass; whoever has been stopped for long enough goes on, and nobody may have ended.
-    fn wait(&mut self, least: usize) {
-        let until = Duration::from_millis((least + self.dice.below(3500)) as u64);
+    /// Lets some time pass.
+    pub(super) fn wait(&mut self, least: usize) {
+        let long = least + self.dice.below(3500);
+        self.pause(Duration::from_millis(long as u64));
+    }
+
+    /// Lets this time pass; whoever has been stopped for long enough goes on, and nobody may have ended.
+    fn pause(&mut self, long: Duration) {
         let begun = Instant::now();
-        while begun.elapsed() < until {
+        while begun.elapsed() < long {
             thread::sleep(Duration::from_millis(50));
             self.go_on(false);
             self.mend(false);
@@ -217,10 +165,10 @@ impl Siege<'_> {
         }
     }
 
-    fn fault(&mut self) {
+    pub(super) fn fault(&mut self) {
         self.faults += 1;
         let number = self.dice.below(self.pods.len());
-        match self.dice.below(12) {
+        match self.dice.below(16) {
             0..=2 => {
                 let pod = self.pods.swap_remove(number);
                 self.note(&format!("pod {} is killed", pod.process.id()));
@@ -247,8 +195,75 @@ impl Siege<'_> {
                 self.end(pod);
             }
             7..=8 => self.break_broker(),
+            9 => self.add_partitions(),
+            10 => self.delete_outputs(),
+            11..=12 => self.jump(number),
             _ => self.break_link(),
         }
+    }
+
+    /// The clock of one pod is wrong from now on.
+    fn jump(&mut self, number: usize) {
+        let by = self.dice.below(20_000) as i64 - 10_000;
+        let pod = &self.pods[number];
+        pod.clock.set(by);
+        self.note(&format!(
+            "the clock of pod {} is {by} s off",
+            pod.process.id()
+        ));
+    }
+
+    /// The input grows. What is written goes there once the group knows of it: see docs/guarantees.md.
+    fn add_partitions(&mut self) {
+        let topic = &self.app.topics[0];
+        let partitions =
+            self.sink.lock().expect("the writer lives").partitions + 1 + self.dice.below(2);
+        if partitions > MOST_PARTITIONS || self.nodes.iter().any(|node| node.is_down) {
+            self.faults -= 1;
+            return;
+        }
+        self.app.client.grow(topic, partitions);
+        self.note(&format!("{topic} has {partitions} partitions now"));
+        let deadline = Instant::now() + CALM;
+        while self.app.client.assigned(&self.app.name, topic).len() < partitions {
+            assert!(
+                Instant::now() < deadline,
+                "nobody reads the new partitions of {topic}"
+            );
+            self.pause(Duration::from_millis(200));
+        }
+        self.sink.lock().expect("the writer lives").partitions = partitions;
+        self.note("and the group reads them all");
+    }
+
+    /// The output topics are deleted and created anew while events come. That is done when all that was read has been told: what is
+    /// in a topic goes with it.
+    fn delete_outputs(&mut self) {
+        self.go_on(true);
+        self.mend(true);
+        let sink = self.sink;
+        let held = sink.lock().expect("the writer lives");
+        self.note("the writer waits");
+        self.wait_until_read();
+        let mut outputs = Outputs::of(self.app);
+        loop {
+            self.pause(Duration::from_secs(3));
+            let later = Outputs::of(self.app);
+            if later.len() == outputs.len() {
+                break;
+            }
+            outputs = later;
+        }
+        for topic in Outputs::topics(self.app) {
+            self.app.client.delete(&topic);
+        }
+        self.deleted.append(outputs);
+        self.note("the output topics are deleted");
+        drop(held);
+        let long = Duration::from_millis((500 + self.dice.below(6_000)) as u64);
+        self.pause(long);
+        self.app.create_results();
+        self.note("the output topics are there again");
     }
 
     fn end(&self, pod: Pod) {
@@ -338,10 +353,17 @@ impl Siege<'_> {
     }
 
     /// Nothing breaks any more: everything is read, and all pods end in order.
-    fn calm(&mut self) {
+    pub(super) fn calm(&mut self) {
         self.go_on(true);
         self.mend(true);
         self.note("nothing breaks any more");
+        self.wait_until_read();
+        for pod in std::mem::take(&mut self.pods) {
+            self.end(pod);
+        }
+    }
+
+    fn wait_until_read(&mut self) {
         let deadline = Instant::now() + CALM;
         let topic = &self.app.topics[0];
         while self
@@ -349,7 +371,7 @@ impl Siege<'_> {
             .client
             .offsets(&self.app.name, topic)
             .values()
-            .any(|(committed, end)| *committed != Some(*end))
+            .any(|(committed, end)| committed.unwrap_or(0) != *end)
         {
             if Instant::now() >= deadline {
                 for pod in std::mem::take(&mut self.pods) {
@@ -359,9 +381,6 @@ impl Siege<'_> {
                 panic!("{topic} is not read to its end");
             }
             thread::sleep(Duration::from_millis(500));
-        }
-        for pod in std::mem::take(&mut self.pods) {
-            self.end(pod);
         }
     }
 }
