@@ -232,6 +232,18 @@ pub(crate) enum TopicsAction {
     Plan(TopicsOptions),
     /// Create what is missing
     Apply(TopicsOptions),
+    /// Give the exchange more partitions, with the windows that are open; all workers have to be stopped
+    GrowExchange(GrowOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GrowOptions {
+    /// Configuration file
+    #[arg(short, long, default_value = "haechi.yaml")]
+    pub(crate) config: PathBuf,
+    /// How many it is to have: a multiple of how many it has
+    #[arg(long)]
+    pub(crate) partitions: std::num::NonZeroU32,
 }
 
 #[derive(Debug, Args)]

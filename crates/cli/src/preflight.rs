@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
-use haechi_engine::Program;
+use haechi_engine::{Program, layout};
 use haechi_log::KafkaAdmin;
 use tracing::warn;
 
@@ -52,6 +52,9 @@ pub(crate) fn check(config: &Config, program: &Program) -> anyhow::Result<Prefli
         anyhow::bail!(message);
     }
     let exchange_partitions = existing.get(&config.exchange_topic()).copied();
+    if let Some(partitions) = exchange_partitions {
+        check_spread(&admin, config, u32::try_from(partitions)?)?;
+    }
     let snapshots = snapshots && !config.snapshots_interval.is_zero();
     if let Some(span) = longest_span(program)
         && let Some(exchange) = admin.topic(&config.exchange_topic())?
@@ -69,6 +72,24 @@ pub(crate) fn check(config: &Config, program: &Program) -> anyhow::Result<Prefli
         exchange_partitions: exchange_partitions.map(u32::try_from).transpose()?,
         snapshots,
     })
+}
+
+/// The windows are spread over as many partitions as the exchange has.
+fn check_spread(admin: &KafkaAdmin, config: &Config, partitions: u32) -> anyhow::Result<()> {
+    let topic = config.exchange_topic();
+    match admin.committed(&config.group(), &topic, partitions) {
+        Ok(committed) => {
+            let said = committed
+                .values()
+                .map(|committed| committed.metadata.as_str());
+            Ok(layout::check_layout(&topic, partitions, said)?)
+        }
+        // Every worker looks again at what it is given.
+        Err(error) => {
+            warn!(%error, "not known yet whether the windows are spread over as many partitions as the exchange has");
+            Ok(())
+        }
+    }
 }
 
 /// Every topic and its partition count.

@@ -8,6 +8,8 @@
 //! | [`worker`] | the loop: poll → decode → detect → partial → merge → emit → commit |
 //! | [`stage1`] | per source partition: decode, detect, partial aggregates, the event-time clock |
 //! | [`stage2`] | per exchange partition: the merger, rebuilt by replay, silent until it has caught up |
+//! | [`layout`] | over how many partitions the exchange is spread: said with every commit |
+//! | [`growth`] | giving the exchange more partitions, with the windows that are open |
 //! | [`error`] | why a worker or a stage cannot go on |
 //! | [`emit`] | hits and outcomes as messages on output topics |
 //! | [`program`] | the rules, compiled once and shared by all workers |
@@ -23,7 +25,9 @@
 pub mod clock;
 pub mod emit;
 pub mod error;
+pub mod growth;
 pub mod health;
+pub mod layout;
 pub mod metrics;
 mod pipeline;
 pub mod profile;
@@ -40,6 +44,7 @@ pub mod worker;
 
 pub use clock::{Clock, SystemClock};
 pub use error::{StageError, WorkerError};
+pub use growth::{Grown, Growth};
 pub use health::Health;
 pub use metrics::{Metrics, Summary};
 pub use profile::{Profile, Profiler};

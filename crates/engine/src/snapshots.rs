@@ -55,10 +55,9 @@ impl Snapshots {
         self.written.is_some()
     }
 
-    /// What to commit beside the partition's offset.
-    pub(crate) fn metadata(&self) -> String {
-        let newest = self.written.or(self.current);
-        newest.map_or_else(String::new, |(name, _)| name.text())
+    /// The one to name beside the partition's offset.
+    pub(crate) fn newest(&self) -> Option<SnapshotName> {
+        self.written.or(self.current).map(|(name, _)| name)
     }
 
     /// An exchange record of this many bytes was applied.
@@ -103,14 +102,7 @@ impl Snapshots {
         let written = merger.snapshot(offset, limit, &mut |index, chunk| {
             bytes += chunk.len();
             if sent.is_ok() {
-                let key = format!("{}/{slot}/{index}", at.partition);
-                sent = log.send(&Message {
-                    topic: &at.topic,
-                    partition: Some(at.partition),
-                    key: Some(key.as_bytes()),
-                    payload: Some(chunk),
-                    headers: &[],
-                });
+                sent = send(log, at, slot, index, chunk);
             }
         });
         sent?;
@@ -136,6 +128,24 @@ impl Snapshots {
             self.since = now;
         }
     }
+}
+
+/// Sends a chunk. Its key says which older one it stands in the place of, when the topic is compacted.
+pub(crate) fn send(
+    log: &mut dyn Log,
+    at: &TopicPartition,
+    slot: u8,
+    index: u32,
+    chunk: &[u8],
+) -> Result<(), LogError> {
+    let key = format!("{}/{slot}/{index}", at.partition);
+    log.send(&Message {
+        topic: &at.topic,
+        partition: Some(at.partition),
+        key: Some(key.as_bytes()),
+        payload: Some(chunk),
+        headers: &[],
+    })
 }
 
 /// Why a snapshot could not be written.

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use haechi_log::{Assignment, Log, LogError, Start, TopicPartition};
-use haechi_window::{FrameError, Merger, Outcome, Plan, SnapshotName};
+use haechi_window::{FrameError, Merger, Outcome, Plan};
 use tracing::{error, info, warn};
 
 use crate::error::{StageError, WorkerError};
+use crate::layout::Standing;
 use crate::settings;
 use crate::snapshots::{self, SnapshotFailure, Snapshots};
 
@@ -21,6 +22,8 @@ use crate::snapshots::{self, SnapshotFailure, Snapshots};
 pub struct Stage2 {
     plan: Arc<Plan>,
     settings: Option<settings::Snapshots>,
+    /// How many partitions the exchange has.
+    spread: u32,
     partitions: BTreeMap<TopicPartition, ExchangePartition>,
 }
 
@@ -31,6 +34,10 @@ struct ExchangePartition {
     forgotten: bool,
     /// Records before this offset have been answered for: they only rebuild the state.
     committed: i64,
+    /// Records before this offset are from before the exchange has grown: not all of their groups are in this partition.
+    since: i64,
+    /// Whether it is committed over how many partitions the windows are spread.
+    said: bool,
     position: i64,
     /// When the replay began; taken when it is over.
     replaying_since: Option<Instant>,
@@ -42,15 +49,17 @@ impl ExchangePartition {
         plan: &Arc<Plan>,
         at: &TopicPartition,
         committed: i64,
-        snapshot: Option<SnapshotName>,
+        standing: &Standing,
         now: Instant,
     ) -> Self {
         let partition = u32::try_from(at.partition).unwrap_or(0);
         Self {
             merger: Merger::new(Arc::clone(plan), partition),
-            snapshots: Snapshots::new(snapshot, now),
+            snapshots: Snapshots::new(standing.snapshot, now),
             forgotten: false,
             committed,
+            since: standing.since,
+            said: standing.partitions.is_some(),
             position: 0,
             replaying_since: Some(now),
         }
@@ -58,6 +67,15 @@ impl ExchangePartition {
 
     fn is_restored(&self) -> bool {
         !self.forgotten && self.position >= self.committed
+    }
+
+    /// How it stands with the snapshot that is in force.
+    fn standing(&self, spread: u32) -> Standing {
+        Standing {
+            partitions: self.said.then_some(spread),
+            since: self.since,
+            snapshot: self.snapshots.name(),
+        }
     }
 }
 
@@ -94,12 +112,13 @@ pub struct Merged {
 }
 
 impl Stage2 {
-    /// Owning nothing yet.
+    /// Owning nothing yet, of an exchange of `spread` partitions.
     #[must_use]
-    pub fn new(plan: Arc<Plan>, settings: Option<settings::Snapshots>) -> Self {
+    pub fn new(plan: Arc<Plan>, settings: Option<settings::Snapshots>, spread: u32) -> Self {
         Self {
             plan,
             settings,
+            spread,
             partitions: BTreeMap::new(),
         }
     }
@@ -131,7 +150,7 @@ impl Stage2 {
     /// Takes partitions over; answers where to begin reading each, and how their states were found.
     ///
     /// # Errors
-    /// When the log cannot be read; then none was taken over.
+    /// When the log cannot be read, or the windows are spread over another number of partitions; then none was taken over.
     pub fn open(
         &mut self,
         assignments: &[Assignment],
@@ -142,9 +161,11 @@ impl Stage2 {
         let mut opened = Vec::new();
         for Assignment { at, committed } in assignments {
             let offset = committed.as_ref().map_or(0, |committed| committed.offset);
-            let name = committed.as_ref();
-            let name = name.and_then(|committed| SnapshotName::of_text(&committed.metadata));
-            let mut partition = ExchangePartition::new(&self.plan, at, offset, name, now);
+            let said = committed.as_ref();
+            let said = said.map_or("", |committed| committed.metadata.as_str());
+            let standing = Standing::of_text(said);
+            standing.check(at, self.spread)?;
+            let mut partition = ExchangePartition::new(&self.plan, at, offset, &standing, now);
             starts.push((
                 at.clone(),
                 self.restore(at, &mut partition, log, now, &mut recovered)?,
@@ -171,8 +192,9 @@ impl Stage2 {
         let mut remembered = Vec::new();
         for at in forgotten {
             if let Some(old) = self.partitions.get(&at) {
-                let (committed, name) = (old.committed, old.snapshots.name());
-                let mut partition = ExchangePartition::new(&self.plan, &at, committed, name, now);
+                let (committed, standing) = (old.committed, old.standing(self.spread));
+                let mut partition =
+                    ExchangePartition::new(&self.plan, &at, committed, &standing, now);
                 let start = self.restore(&at, &mut partition, log, now, &mut recovered)?;
                 starts.push((at.clone(), start));
                 remembered.push((at, partition));
@@ -198,8 +220,10 @@ impl Stage2 {
             let place = snapshots::place(settings, at);
             let read = snapshots::read(log, &place, name)?;
             let number = partition.merger.partition();
+            let spread = (name.offset < partition.since).then_some(self.spread);
             let restored = read.and_then(|(snapshot, bytes)| {
-                let (merger, unknown) = Merger::restore(Arc::clone(&self.plan), number, snapshot)?;
+                let plan = Arc::clone(&self.plan);
+                let (merger, unknown) = Merger::restore(plan, number, snapshot, spread)?;
                 Ok((merger, unknown, bytes))
             });
             match restored {
@@ -285,7 +309,12 @@ impl Stage2 {
         };
         partition.snapshots.applied(payload.len());
         let silent = offset < partition.committed;
-        match partition.merger.apply(payload) {
+        let applied = if offset < partition.since {
+            partition.merger.apply_share(payload, self.spread)
+        } else {
+            partition.merger.apply(payload)
+        };
+        match applied {
             Ok(_) if silent => Ok(Merged::default()),
             Ok(outcomes) => Ok(Merged {
                 outcomes,
@@ -330,21 +359,29 @@ impl Stage2 {
         Ok(())
     }
 
-    /// How far each partition has been read, where that is further than what is committed or a snapshot is to be named, and which
-    /// snapshot is in force then.
+    /// How far each partition has been read, where that is further than what is committed or a snapshot is to be named, and how it
+    /// stands then.
     pub fn offsets(&self) -> impl Iterator<Item = (TopicPartition, i64, String)> + '_ {
+        // A number that was never committed is, before anybody can be of another opinion.
         let moved = self.partitions.iter().filter(|(_, partition)| {
-            partition.position > partition.committed || partition.snapshots.is_unnamed()
+            partition.position > partition.committed
+                || partition.snapshots.is_unnamed()
+                || (!partition.said && partition.is_restored())
         });
         moved.map(|(at, partition)| {
-            let snapshot = partition.snapshots.metadata();
-            (at.clone(), partition.position, snapshot)
+            let standing = Standing {
+                partitions: Some(self.spread),
+                since: partition.since,
+                snapshot: partition.snapshots.newest(),
+            };
+            (at.clone(), partition.position, standing.text())
         })
     }
 
     /// The offsets of [`Self::offsets`] are now committed.
     pub fn committed(&mut self, now: Instant) {
         for partition in self.partitions.values_mut() {
+            partition.said |= partition.is_restored();
             partition.committed = partition.committed.max(partition.position);
             partition.snapshots.committed(now);
         }
@@ -353,8 +390,8 @@ impl Stage2 {
     /// Forgets what was not committed, and with it every partition's state: [`Self::remember`] reads it back.
     pub fn forget(&mut self, now: Instant) {
         for (at, partition) in &mut self.partitions {
-            let (committed, name) = (partition.committed, partition.snapshots.name());
-            *partition = ExchangePartition::new(&self.plan, at, committed, name, now);
+            let (committed, standing) = (partition.committed, partition.standing(self.spread));
+            *partition = ExchangePartition::new(&self.plan, at, committed, &standing, now);
             partition.forgotten = true;
         }
     }

@@ -86,6 +86,7 @@ impl Worker {
             stage2: Stage2::new(
                 Arc::clone(&program.aggregations),
                 shared.settings.snapshots.clone(),
+                spread(&shared.settings),
             ),
             emitter: Emitter::new(program, &shared.settings),
             skew: Skew::new(shared.settings.max_skew),
@@ -468,7 +469,11 @@ impl Worker {
 }
 
 fn partials(release: &Release, settings: &Settings) -> Partials {
+    Partials::new(Arc::clone(&release.program.aggregations), spread(settings))
+}
+
+/// Over how many partitions of the exchange groups are spread.
+fn spread(settings: &Settings) -> u32 {
     let exchange = settings.exchange.as_ref();
-    let partitions = exchange.map_or(1, |exchange| exchange.partitions);
-    Partials::new(Arc::clone(&release.program.aggregations), partitions)
+    exchange.map_or(1, |exchange| exchange.partitions)
 }

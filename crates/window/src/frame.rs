@@ -100,6 +100,12 @@ impl Section {
     }
 }
 
+/// Whether something is a record of the exchange, of this release or another, and undamaged.
+#[must_use]
+pub fn is_intact(record: &[u8]) -> bool {
+    !matches!(Frame::decode(record), Err(FrameError::Corrupt(_)))
+}
+
 /// A decoded record.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Frame {

@@ -23,6 +23,7 @@ mod partials;
 mod plan;
 mod rollup;
 mod route;
+mod share;
 mod snapshot;
 mod source;
 mod sources;
@@ -31,12 +32,12 @@ mod watermark;
 
 pub use clock::SourceClock;
 pub use error::{CompileError, WindowError};
-pub use frame::FrameError;
+pub use frame::{FrameError, is_intact};
 pub use merger::Merger;
 pub use outcome::{Contribution, Correlated, Late, LateKind, Opening, Outcome, Phase, RollupRow};
 pub use partials::{Partials, RowOrigins};
 pub use plan::Plan;
-pub use snapshot::{Gathered, Gathering, SnapshotError, SnapshotName};
+pub use snapshot::{Gathered, Gathering, SnapshotError, SnapshotName, readdress};
 pub use source::{Progress, SourceId, SourceProgress, SourceState};
 pub use tables::Tables;
 

@@ -12,7 +12,8 @@ use crate::error::WindowError;
 use crate::frame::{Fingerprint, Frame, FrameError, Section, SectionKind, corrupt};
 use crate::outcome::{Correlated, Outcome, Phase, RollupRow};
 use crate::plan::{Member, Plan};
-use crate::rollup::{RollupWindows, decode_section as decode_partials};
+use crate::rollup::{RollupWindows, decode_section as decode_partials, rows_of};
+use crate::share::Share;
 use crate::source::SourceId;
 use crate::sources::Sources;
 use crate::watermark::Watermark;
@@ -83,10 +84,30 @@ impl Merger {
     /// # Errors
     /// When the record is damaged or of another version; it then has had no effect.
     pub fn apply(&mut self, record: &[u8]) -> Result<Vec<Outcome>, FrameError> {
+        self.take(record, None)
+    }
+
+    /// Applies a record that was written before the exchange had `partitions` partitions: of its data, what belongs to this one now.
+    /// The rest is another's.
+    ///
+    /// # Errors
+    /// As [`Merger::apply`].
+    pub fn apply_share(
+        &mut self,
+        record: &[u8],
+        partitions: u32,
+    ) -> Result<Vec<Outcome>, FrameError> {
+        self.take(record, Some(Share::new(self.partition, partitions)))
+    }
+
+    fn take(&mut self, record: &[u8], share: Option<Share>) -> Result<Vec<Outcome>, FrameError> {
         let frame = Frame::decode(record)?;
         let mut decoded = Vec::new();
         for section in &frame.sections {
             self.decode(section, &frame.topics, &mut decoded)?;
+        }
+        if let Some(share) = share {
+            self.retain(share, &mut decoded)?;
         }
         let mut outcomes = Vec::new();
         for data in &decoded {
@@ -139,6 +160,30 @@ impl Merger {
     #[must_use]
     pub fn unknown_sections(&self) -> u64 {
         self.unknown_sections
+    }
+
+    /// Leaves what belongs to other partitions out.
+    fn retain(&self, share: Share, decoded: &mut Vec<Decoded>) -> Result<(), FrameError> {
+        decoded.retain(|data| match data {
+            Decoded::Events(index, group) => {
+                self.plan.nodes.get(*index).is_some_and(|node| {
+                    share.has(|partitions| node.partition(&group.key, partitions))
+                })
+            }
+            Decoded::Partials(..) => true,
+        });
+        for data in decoded.iter_mut() {
+            if let Decoded::Partials(index, partials) = data
+                && let Some(plan) = self.plan.rollups.get(*index)
+            {
+                let own = rows_of(plan, partials, share);
+                *partials = own.map_err(|error| self.defect(*index, &error))?;
+            }
+        }
+        decoded.retain(
+            |data| !matches!(data, Decoded::Partials(_, partials) if partials.num_rows() == 0),
+        );
+        Ok(())
     }
 
     fn decode(

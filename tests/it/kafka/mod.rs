@@ -6,6 +6,7 @@ mod dead_letters;
 mod delivery;
 mod faults;
 mod generated;
+mod growth;
 mod observed;
 mod pressure;
 mod real_events;
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use haechi_tests::alerts::{Alert, assert_same};
 use haechi_tests::app::App;
-use haechi_tests::broker::{Client, python, unique};
+use haechi_tests::broker::{Client, Record, python, unique};
 use haechi_tests::process::parse_lines;
 use haechi_tests::{data, repository, synthetic};
 use serde_json::Value;
@@ -279,6 +280,20 @@ fn assert_logins(app: &App, alerts: &BTreeSet<Alert>, rollups: &[Value]) {
 
 /// These alerts and rows are everything that is to be found in a file of logins.
 fn assert_logins_in(app: &App, file: &Path, alerts: &BTreeSet<Alert>, rollups: &[Value]) {
+    let (late, letters) = ("late", "dead-letters");
+    let [late, letters] = [late, letters].map(|what| app.client.read(&app.topic(what)));
+    assert_all(file, alerts, rollups, &late, &letters, app.line());
+}
+
+/// This is everything that [`RULES`] are to find in a file of logins. `line` says which line a partition and an offset are.
+fn assert_all(
+    file: &Path,
+    alerts: &BTreeSet<Alert>,
+    rollups: &[Value],
+    late: &[Record],
+    letters: &[Record],
+    line: impl Fn(i32, i64) -> i64,
+) {
     let guessing = expected_findings(&["ts", "action=failed", "src", "5", "10"], file);
     assert_same(&findings(alerts, GUESSING), &guessing);
     let per_minute = expected_rows(&["ts", "user", "src", "bytes", "60"], file);
@@ -288,14 +303,13 @@ fn assert_logins_in(app: &App, file: &Path, alerts: &BTreeSet<Alert>, rollups: &
         &roots.map(|alert| alert.lines[0]).collect(),
         &expected_roots(file),
     );
-    let of = |what: &str| app.client.read(&app.topic(what));
-    assert!(of("late").is_empty(), "nothing is late");
+    assert!(late.is_empty(), "nothing is late");
     let number = |text: &str| text.parse::<i64>().expect("a number");
-    let dead: Vec<i64> = of("dead-letters")
+    let dead: Vec<i64> = letters
         .iter()
         .map(|letter| {
             let header = |name: &str| letter.headers[name].as_str();
-            app.line()(
+            line(
                 number(header("haechi-partition")) as i32,
                 number(header("haechi-offset")),
             )

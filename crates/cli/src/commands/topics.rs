@@ -12,12 +12,15 @@ use crate::preflight::{self, longest_span};
 use crate::topology::{self, Plan, Wanted};
 use crate::{commands, logging};
 
+use super::grow_exchange;
+
 pub(crate) fn run(action: &TopicsAction) -> anyhow::Result<ExitCode> {
-    logging::init("warn");
     let (options, apply) = match action {
         TopicsAction::Plan(options) => (options, false),
         TopicsAction::Apply(options) => (options, true),
+        TopicsAction::GrowExchange(options) => return grow_exchange::run(options),
     };
+    logging::init("warn");
     let config = Config::load(&options.config)?;
     let program = commands::run::compile(&config)?.program;
     let admin = KafkaAdmin::open(&config.kafka, WAIT)?;

@@ -239,7 +239,7 @@ impl World {
             Attack::Compact => {}
             Attack::CutExchange if self.strikes(0.05) => {
                 let named = self.cluster.committed(&exchange);
-                let name = named.and_then(|(_, text)| haechi_window::SnapshotName::of_text(&text));
+                let name = named.and_then(|(_, text)| haechi_engine::layout::snapshot_of(&text));
                 if let Some(name) = name {
                     self.cluster.cut(&exchange, name.offset);
                     self.cuts += 1;

@@ -8,19 +8,24 @@ use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::config;
 use super::context::Context;
 use super::failure;
-use crate::LogError;
+use crate::{Committed, LogError};
 
 /// An administrator's view of a cluster.
 pub struct KafkaAdmin {
     client: AdminClient<Context>,
     brokers: String,
+    properties: BTreeMap<String, String>,
     wait: Duration,
 }
 
@@ -60,6 +65,7 @@ impl KafkaAdmin {
         Ok(Self {
             client,
             brokers: config::brokers(properties),
+            properties: properties.clone(),
             wait,
         })
     }
@@ -151,6 +157,47 @@ impl KafkaAdmin {
         }
     }
 
+    /// Gives topics more partitions, and waits until brokers know of them. One that has so many already is left as it is.
+    ///
+    /// # Errors
+    /// The first topic that could not grow, and why; others may have.
+    pub fn grow(&self, topics: &[&str], partitions: u32) -> Result<(), LogError> {
+        let wanted = count(partitions as usize);
+        let known = self.topics()?;
+        let small = |topic: &&&str| known.get(**topic).is_some_and(|now| *now < wanted);
+        let new: Vec<_> = topics
+            .iter()
+            .filter(small)
+            .map(|topic| NewPartitions::new(topic, partitions as usize))
+            .collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let options = self.options().operation_timeout(Some(self.wait));
+        let outcome = block_on(self.client.create_partitions(&new, &options));
+        for outcome in outcome.map_err(|error| self.failed("create partitions", &error))? {
+            if let Err((topic, code)) = outcome {
+                let what = format!("give topic `{topic}` {partitions} partitions");
+                return Err(self.refused(&what, code));
+            }
+        }
+        let started = Instant::now();
+        loop {
+            let known = self.topics()?;
+            let grown = |topic: &&str| known.get(*topic).is_none_or(|now| *now >= wanted);
+            if topics.iter().all(grown) {
+                return Ok(());
+            }
+            if started.elapsed() >= self.wait {
+                return Err(LogError::retriable(format!(
+                    "partitions were created, but brokers do not know of them after {:?}",
+                    self.wait
+                )));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// The high watermark of each partition of a topic: the offset that the next record will get. Records of open
     /// transactions count.
     ///
@@ -178,6 +225,38 @@ impl KafkaAdmin {
                     .map_err(|error| self.failed(&what, &error))
             })
             .collect()
+    }
+
+    /// What a group has committed for the first so many partitions of a topic, by partition. Transactions that are open do not count.
+    ///
+    /// # Errors
+    /// When the group's broker does not answer, or we have no right to know.
+    pub fn committed(
+        &self,
+        group: &str,
+        topic: &str,
+        partitions: u32,
+    ) -> Result<BTreeMap<i32, Committed>, LogError> {
+        let what = format!("find out what group `{group}` has committed for topic `{topic}`");
+        let failed = |error: KafkaError| self.failed(&what, &error);
+        let mut client = config::admin(&self.properties)?;
+        client.set("group.id", group);
+        client.set("isolation.level", "read_uncommitted");
+        let consumer = BaseConsumer::from_config_and_context(&client, Context::default());
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(topic, 0, count(partitions as usize) - 1);
+        let list = consumer
+            .and_then(|consumer| consumer.committed_offsets(list, self.wait))
+            .map_err(failed)?;
+        let mut committed = BTreeMap::new();
+        for found in list.elements() {
+            found.error().map_err(failed)?;
+            if let Offset::Offset(offset) = found.offset() {
+                let metadata = found.metadata().to_owned();
+                committed.insert(found.partition(), Committed { offset, metadata });
+            }
+        }
+        Ok(committed)
     }
 
     fn metadata(&self, topic: Option<&str>) -> Result<rdkafka::metadata::Metadata, LogError> {

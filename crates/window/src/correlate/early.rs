@@ -165,23 +165,31 @@ impl Told {
         writer.finish();
     }
 
-    /// Takes in what [`Self::save`] wrote of groups that wait.
-    pub(super) fn load_waiting(&mut self, bytes: &mut Bytes<'_>) -> Result<(), FrameError> {
+    /// Takes in what [`Self::save`] wrote of groups that wait, of those that are in `own` partition.
+    pub(super) fn load_waiting(
+        &mut self,
+        own: &dyn Fn(&[u8]) -> bool,
+        bytes: &mut Bytes<'_>,
+    ) -> Result<(), FrameError> {
         while !bytes.is_empty() {
             let time_ns = i64::from_le_bytes(bytes.array("time")?);
             let len = bytes.count("key")?;
-            let key = bytes.take(len, "key")?.into();
-            self.waiting.insert((time_ns, key));
+            let key = bytes.take(len, "key")?;
+            if own(key) {
+                self.waiting.insert((time_ns, key.into()));
+            }
         }
         Ok(())
     }
 
-    /// Takes in what [`Self::save`] wrote of findings, told by a rule that suppresses the alerts of this one.
+    /// Takes in what [`Self::save`] wrote of findings of groups that are in `own` partition, told by a rule that suppresses the alerts of
+    /// this one.
     pub(super) fn load(
         &mut self,
         suppresses: Option<Referent>,
         names: &Names<'_>,
         sources: &Sources,
+        own: &dyn Fn(&[u8]) -> bool,
         bytes: &mut Bytes<'_>,
     ) -> Result<(), FrameError> {
         while !bytes.is_empty() {
@@ -194,7 +202,9 @@ impl Told {
                 said: load_finding(names, sources, bytes, DEEPEST)?,
             };
             finding.said.suppresses = suppresses;
-            self.groups.entry(key).or_default().push(finding);
+            if own(&key) {
+                self.groups.entry(key).or_default().push(finding);
+            }
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use super::value::{Value, ValueKind, Values};
 use crate::frame::{Fingerprint, FrameError, corrupt};
 use crate::outcome::{Correlated, Late, LateKind};
 use crate::plan::RuleIds;
+use crate::share::Share;
 use crate::snapshot::{Chunk, Kind, Writer};
 use crate::sources::Sources;
 
@@ -115,24 +116,36 @@ impl Machines {
         chunk: &mut Chunk<'_>,
         names: &Names<'_>,
         sources: &Sources,
+        share: Option<Share>,
     ) -> Result<(), FrameError> {
         match (self.0.get_mut(node), chunk.kind) {
-            (Some(Any::Plain(of)), Kind::Groups) => of.load(&mut chunk.body),
-            (Some(Any::Numbers(of)), Kind::GroupsOfNumbers) => of.load(&mut chunk.body),
-            (Some(Any::Tuples(of)), Kind::GroupsOfTuples) => of.load(&mut chunk.body),
+            (Some(Any::Plain(of)), Kind::Groups) => of.load(&mut chunk.body, share),
+            (Some(Any::Numbers(of)), Kind::GroupsOfNumbers) => of.load(&mut chunk.body, share),
+            (Some(Any::Tuples(of)), Kind::GroupsOfTuples) => of.load(&mut chunk.body, share),
             (Some(any), Kind::Findings) => {
                 with!(any, of => of.load_findings(names, sources, &mut chunk.body))
             }
             (Some(any), Kind::Told | Kind::Waiting) => {
-                let suppresses = with!(&*any, of => of.node.suppresses());
+                let of_node = with!(&*any, of => Arc::clone(&of.node));
+                let own = |key: &[u8]| of_node.is_in(key, share);
                 let told = with!(any, of => of.told.as_mut());
                 let told = told.ok_or_else(|| corrupt("early findings of a rule that has none"))?;
                 match chunk.kind {
-                    Kind::Told => told.load(suppresses, names, sources, &mut chunk.body),
-                    _ => told.load_waiting(&mut chunk.body),
+                    Kind::Told => {
+                        let suppresses = of_node.suppresses();
+                        told.load(suppresses, names, sources, &own, &mut chunk.body)
+                    }
+                    _ => told.load_waiting(&own, &mut chunk.body),
                 }
             }
             _ => Err(corrupt("a chunk that does not fit its rule")),
+        }
+    }
+
+    /// Forgets findings that no group counts: their groups are in another partition now.
+    pub(crate) fn forget_unused(&mut self) {
+        for any in &mut self.0 {
+            with!(any, of => of.forget_unused());
         }
     }
 

@@ -17,6 +17,7 @@ use crate::error::CompileError;
 use crate::frame::Fingerprint;
 use crate::outcome::Correlated;
 use crate::route::{GroupHasher, KeyValue};
+use crate::share::Share;
 
 /// Changes when the meaning of the events of an `event_count` in the exchange changes, so that releases do not misread each other.
 const COUNT_REVISION: &str = "event_count 1";
@@ -349,6 +350,11 @@ impl Node {
         let all: Vec<Option<&str>> = group_key::values(key).collect();
         let routed = self.route.iter().map(|at| all.get(*at).copied().flatten());
         self.hasher.partition(routed.map(value), partitions)
+    }
+
+    /// Whether a group is in this share of the exchange, if there is one to look at.
+    pub(crate) fn is_in(&self, key: &[u8], share: Option<Share>) -> bool {
+        share.is_none_or(|share| share.has(|partitions| self.partition(key, partitions)))
     }
 
     /// The watermark as far as it concerns this node, given that of the partition.

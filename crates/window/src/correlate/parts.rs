@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use haechi_rules::{Correlation, Referent};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Event;
 use crate::outcome::{Contribution, Correlated, Opening};
@@ -47,6 +47,13 @@ impl Parts {
         if event.source == PART {
             self.parts.remove(&event.offset);
         }
+    }
+
+    /// Forgets the findings that none of these events is.
+    pub(super) fn retain<'a>(&mut self, events: impl Iterator<Item = &'a Event>) {
+        let parts = events.filter(|event| event.source == PART);
+        let used: FxHashSet<i64> = parts.map(|event| event.offset).collect();
+        self.parts.retain(|number, _| used.contains(number));
     }
 
     /// The rules have other numbers now.

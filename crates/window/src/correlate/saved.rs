@@ -12,6 +12,7 @@ use super::{Event, group_key};
 use crate::frame::{Bytes, FrameError, corrupt, put_count};
 use crate::outcome::{Contribution, Correlated, Opening, Phase};
 use crate::plan::RuleIds;
+use crate::share::Share;
 use crate::snapshot::{Kind, Writer, put_bytes, put_text};
 use crate::sources::Sources;
 
@@ -59,8 +60,12 @@ impl<V: Held> Machine<V> {
         }
     }
 
-    /// Takes in what [`Self::save`] wrote of groups.
-    pub(super) fn load(&mut self, bytes: &mut Bytes<'_>) -> Result<(), FrameError> {
+    /// Takes in what [`Self::save`] wrote of groups, as far as they are in this share.
+    pub(super) fn load(
+        &mut self,
+        bytes: &mut Bytes<'_>,
+        share: Option<Share>,
+    ) -> Result<(), FrameError> {
         while !bytes.is_empty() {
             let len = bytes.count("key")?;
             let key = bytes.take(len, "key")?;
@@ -81,9 +86,17 @@ impl<V: Held> Machine<V> {
                 let value = V::load(bytes)?;
                 Ok(Item { event, value })
             })?;
-            self.put(key, items, flags & SORTED != 0, taken_ns);
+            if self.node.is_in(key, share) {
+                self.put(key, items, flags & SORTED != 0, taken_ns);
+            }
         }
         Ok(())
+    }
+
+    /// Forgets the findings that no group counts.
+    pub(super) fn forget_unused(&mut self) {
+        let items = self.groups.values().flat_map(|group| &group.items);
+        self.parts.retain(items.map(|item| &item.event));
     }
 
     fn put(&mut self, key: &[u8], items: Vec<Item<V>>, sorted: bool, taken_ns: Option<i64>) {

@@ -8,6 +8,7 @@ use super::Merger;
 use crate::correlate::Names;
 use crate::frame::{Bytes, FrameError, Topics, corrupt, put_count};
 use crate::plan::{Member, Plan};
+use crate::share::Share;
 use crate::snapshot::{Chunk, Gathered, Kind, SnapshotError, Writer, put_text};
 use crate::sources::Sources;
 use crate::watermark::Watermark;
@@ -52,7 +53,8 @@ impl Merger {
     }
 
     /// The state that a snapshot holds, under these rules: those that mean what they meant when it was written have what they had,
-    /// others are empty. Answers also how many rules of the snapshot are not of this plan.
+    /// others are empty. With `partitions`, it was written before the exchange had so many, and what belongs to other partitions now is
+    /// left out. Answers also how many rules of the snapshot are not of this plan.
     ///
     /// # Errors
     /// When the snapshot is damaged, or written in another layout.
@@ -60,9 +62,11 @@ impl Merger {
         plan: Arc<Plan>,
         partition: u32,
         snapshot: Gathered,
+        partitions: Option<u32>,
     ) -> Result<(Self, usize), SnapshotError> {
         let mut merger = Self::new(Arc::clone(&plan), partition);
         let names = Names::of(&plan.ids);
+        let share = partitions.map(|partitions| Share::new(partition, partitions));
         let mut unknown = FxHashSet::default();
         // Each is dropped as soon as it was taken in: a state is large.
         for chunk in snapshot.chunks {
@@ -75,18 +79,21 @@ impl Merger {
                 }
                 (_, Some(Member::Correlation(node))) => {
                     let (correlations, sources) = (&mut merger.correlations, &merger.sources);
-                    correlations.load(node, &mut chunk, &names, sources)?;
+                    correlations.load(node, &mut chunk, &names, sources, share)?;
                 }
                 (_, Some(Member::Rollup(index))) => {
                     let windows = merger.rollups.get_mut(index);
                     windows
                         .ok_or_else(|| corrupt("windows of no rule"))?
-                        .load(&mut chunk)?;
+                        .load(&mut chunk, share)?;
                 }
             }
             if !chunk.body.is_empty() && plan.member(&chunk.rule).is_some() {
                 return Err(corrupt("bytes follow the end of a chunk").into());
             }
+        }
+        if share.is_some() {
+            merger.correlations.forget_unused();
         }
         Ok((merger, unknown.len()))
     }

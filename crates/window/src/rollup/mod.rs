@@ -48,5 +48,5 @@ pub(crate) use expansion::Expansion;
 pub(crate) use number::{double as usable_double, usable as usable_number};
 pub(crate) use partials::RollupPartials;
 pub(crate) use plan::RollupPlan;
-pub(crate) use section::decode_section;
+pub(crate) use section::{decode_section, rows_of};
 pub(crate) use windows::RollupWindows;

@@ -9,11 +9,12 @@ use arrow::array::RecordBatch;
 use super::groups::Groups;
 use super::plan::RollupPlan;
 use super::revisions::{Revisions, Written};
-use super::section::cut;
+use super::section::{cut, rows_of};
 use super::windows::{FixedWindows, OpenWindow, RollupWindows};
 use crate::WindowError;
 use crate::frame::{Bytes, FrameError, corrupt};
 use crate::ipc;
+use crate::share::Share;
 use crate::snapshot::{Chunk, Kind, Writer, put_bytes, put_text};
 
 impl RollupWindows {
@@ -31,15 +32,22 @@ impl RollupWindows {
         }
     }
 
-    /// Takes in a chunk of a snapshot.
-    pub(crate) fn load(&mut self, chunk: &mut Chunk<'_>) -> Result<(), FrameError> {
+    /// Takes in a chunk of a snapshot, as far as its groups are in this share.
+    pub(crate) fn load(
+        &mut self,
+        chunk: &mut Chunk<'_>,
+        share: Option<Share>,
+    ) -> Result<(), FrameError> {
         let bytes = &mut chunk.body;
         match (self, chunk.kind) {
-            (Self::Fixed(windows), Kind::Windows) => windows.load(bytes),
-            (Self::Fixed(windows), Kind::WrittenRows) => windows.load_written(bytes),
+            (Self::Fixed(windows), Kind::Windows) => windows.load(bytes, share),
+            (Self::Fixed(windows), Kind::WrittenRows) => windows.load_written(bytes, share),
             (Self::Sessions(sessions), Kind::Sessions) => {
                 while !bytes.is_empty() {
-                    let states = load_batch(&sessions.plan, bytes)?;
+                    let states = load_batch(&sessions.plan, bytes, share)?;
+                    if states.num_rows() == 0 {
+                        continue;
+                    }
                     // Sessions that are apart stay apart, and before any watermark nothing is late.
                     let merged = sessions.merge(&states, None, &mut Vec::new());
                     merged.map_err(unfit)?;
@@ -84,12 +92,15 @@ impl FixedWindows {
         Ok(())
     }
 
-    fn load(&mut self, bytes: &mut Bytes<'_>) -> Result<(), FrameError> {
+    fn load(&mut self, bytes: &mut Bytes<'_>, share: Option<Share>) -> Result<(), FrameError> {
         while !bytes.is_empty() {
             let start_ns = i64::from_le_bytes(bytes.array("window")?);
             let end_ns = i64::from_le_bytes(bytes.array("window")?);
             let [written] = bytes.array("window")?;
-            let states = load_batch(&self.plan, bytes)?;
+            let states = load_batch(&self.plan, bytes, share)?;
+            if states.num_rows() == 0 {
+                continue;
+            }
             let window = match self.windows.entry(start_ns) {
                 Entry::Occupied(open) => open.into_mut(),
                 Entry::Vacant(new) => new.insert(OpenWindow {
@@ -106,7 +117,12 @@ impl FixedWindows {
         Ok(())
     }
 
-    fn load_written(&mut self, bytes: &mut Bytes<'_>) -> Result<(), FrameError> {
+    /// Those of groups that are elsewhere are not asked for here, so they need not be told from the others.
+    fn load_written(
+        &mut self,
+        bytes: &mut Bytes<'_>,
+        share: Option<Share>,
+    ) -> Result<(), FrameError> {
         while !bytes.is_empty() {
             let start_ns = i64::from_le_bytes(bytes.array("row")?);
             let group = bytes.text("row")?.to_string();
@@ -114,8 +130,13 @@ impl FixedWindows {
             let shown = bytes.array("row")? != [0];
             let window = self.windows.get_mut(&start_ns);
             let written = window.and_then(|window| window.written.as_mut());
-            let written = written.ok_or_else(|| corrupt("a row of no window"))?;
-            written.written.insert(group, Written { revision, shown });
+            match written {
+                Some(written) => {
+                    written.written.insert(group, Written { revision, shown });
+                }
+                None if share.is_some() => {}
+                None => return Err(corrupt("a row of no window")),
+            }
         }
         Ok(())
     }
@@ -142,10 +163,19 @@ fn save_batch(
     Ok(())
 }
 
-fn load_batch(plan: &RollupPlan, bytes: &mut Bytes<'_>) -> Result<RecordBatch, FrameError> {
+fn load_batch(
+    plan: &RollupPlan,
+    bytes: &mut Bytes<'_>,
+    share: Option<Share>,
+) -> Result<RecordBatch, FrameError> {
     let len = bytes.count("partials")?;
     let body = bytes.take(len, "partials")?;
-    ipc::decode(body, Arc::clone(&plan.partial_schema)).map_err(FrameError::Corrupt)
+    let states = ipc::decode(body, Arc::clone(&plan.partial_schema));
+    let states = states.map_err(FrameError::Corrupt)?;
+    match share {
+        Some(share) => rows_of(plan, &states, share).map_err(unfit),
+        None => Ok(states),
+    }
 }
 
 fn unfit(error: WindowError) -> FrameError {

@@ -13,6 +13,7 @@ use super::window::Window;
 use crate::WindowError;
 use crate::frame::{FrameError, Section, SectionKind};
 use crate::ipc;
+use crate::share::Share;
 
 /// The states as sections for the exchange partitions that the groups belong to. A section takes at most about `limit` bytes, unless
 /// a single group cannot be cut to fit.
@@ -25,9 +26,7 @@ pub(super) fn sections(
     let mut rows_of: Vec<Vec<u32>> = vec![Vec::new(); partitions as usize];
     for row in 0..states.counts.len() {
         // The first key is the window: a group stays in one partition for all of them.
-        let key = plan.keys.iter().zip(states.keys.iter().skip(1));
-        let key = key.map(|(key, values)| key.kind.value(values, row));
-        let partition = plan.hasher.partition(key, partitions) as usize;
+        let partition = partition(plan, states.keys.iter().skip(1), row, partitions) as usize;
         if let (Some(rows), Ok(row)) = (rows_of.get_mut(partition), u32::try_from(row)) {
             rows.push(row);
         }
@@ -49,6 +48,33 @@ pub(super) fn sections(
         sections.extend(bodies.into_iter().map(|body| (partition, section(body))));
     }
     Ok(sections)
+}
+
+/// The rows of a batch of partials whose groups are in this share.
+pub(crate) fn rows_of(
+    plan: &RollupPlan,
+    partials: &RecordBatch,
+    share: Share,
+) -> Result<RecordBatch, WindowError> {
+    let own = |row: &usize| {
+        let keys = partials.columns().iter().skip(FIXED_COLUMNS);
+        share.has(|partitions| partition(plan, keys, *row, partitions))
+    };
+    let rows = (0..partials.num_rows()).filter(own);
+    let rows: UInt64Array = rows.map(|row| row as u64).collect();
+    Ok(take_record_batch(partials, &rows)?)
+}
+
+/// The exchange partition of the group in a row; `keys` are the group's, without the window.
+fn partition<'a>(
+    plan: &RollupPlan,
+    keys: impl Iterator<Item = &'a ArrayRef>,
+    row: usize,
+    partitions: u32,
+) -> u32 {
+    let key = plan.keys.iter().zip(keys);
+    let key = key.map(|(key, values)| key.kind.value(values, row));
+    plan.hasher.partition(key, partitions)
 }
 
 /// States as a batch of partials.

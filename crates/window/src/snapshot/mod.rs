@@ -31,9 +31,11 @@
 //! rest. A snapshot is named by its offset and digest: whoever commits an offset says beside it which snapshot holds.
 
 mod gather;
+mod readdress;
 mod writer;
 
 pub use gather::{Gathered, Gathering};
+pub use readdress::readdress;
 pub(crate) use writer::Writer;
 
 use crate::frame::{Bytes, Fingerprint, FrameError, checksum, corrupt, put_count};

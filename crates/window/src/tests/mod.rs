@@ -11,6 +11,7 @@ mod correlations;
 mod counting;
 mod early;
 mod exchange;
+mod growth;
 mod laws;
 mod logs;
 mod naive;

@@ -72,7 +72,7 @@ fn rules() -> RuleSet {
 }
 
 /// The same, and a detection whose first alerts are told at once, and the others counted.
-fn rules_and_suppression() -> RuleSet {
+pub(super) fn rules_and_suppression() -> RuleSet {
     let mut rules = rules();
     let rule = Arc::make_mut(&mut rules.detections[0]);
     rule.alerts = true;

@@ -15,8 +15,8 @@ use haechi_rules::{
 };
 
 use crate::{
-    Gathering, Merger, Outcome, Partials, Plan, Progress, RowOrigins, SnapshotError, SnapshotName,
-    SourceClock, SourceId, Tables,
+    Gathered, Gathering, Merger, Outcome, Partials, Plan, Progress, RowOrigins, SnapshotError,
+    SnapshotName, SourceClock, SourceId, Tables,
 };
 
 pub(super) const SECOND: i64 = 1_000_000_000;
@@ -272,7 +272,20 @@ struct Stage1<'a> {
 
 /// Runs stage 1 over a log. `events` are in the order of arrival: within a partition in the order of its offsets.
 pub(super) fn stage1(plan: &Arc<Plan>, setup: &Setup, events: &[Event]) -> Exchange {
+    growing_stage1(plan, setup, events, 0, 1).0
+}
+
+/// The same; after so many commits the exchange gets `factor` times as many partitions (0: never), and the new ones begin with a
+/// copy of the old one that their groups were in. Answers also how many records each began with.
+pub(super) fn growing_stage1(
+    plan: &Arc<Plan>,
+    setup: &Setup,
+    events: &[Event],
+    after: usize,
+    factor: u32,
+) -> (Exchange, Vec<usize>) {
     let mut stage = Stage1::new(plan, setup, events);
+    let mut begun = vec![0; setup.exchange as usize];
     let mut commits = setup.commits.iter().cycle().copied();
     let mut sizes = setup.batches.iter().cycle().copied();
     let mut rest = events;
@@ -294,6 +307,9 @@ pub(super) fn stage1(plan: &Arc<Plan>, setup: &Setup, events: &[Event]) -> Excha
             break;
         }
         stage.commit();
+        if number == after {
+            begun = stage.grow(setup.exchange * factor);
+        }
         if setup.rebalance > 0 && number % setup.rebalance == 0 {
             stage.rebalance();
         }
@@ -303,7 +319,7 @@ pub(super) fn stage1(plan: &Arc<Plan>, setup: &Setup, events: &[Event]) -> Excha
         .values_mut()
         .for_each(|(_, clock, _)| clock.end());
     stage.commit();
-    stage.exchange
+    (stage.exchange, begun)
 }
 
 impl<'a> Stage1<'a> {
@@ -372,6 +388,17 @@ impl<'a> Stage1<'a> {
                 self.exchange[partition as usize].push(record);
             }
         }
+    }
+
+    /// Between two commits nothing is under way.
+    fn grow(&mut self, to: u32) -> Vec<usize> {
+        let limit = self.setup.record_limit;
+        for partials in &mut self.partials {
+            *partials = Partials::new(Arc::clone(self.plan), to).with_record_limit(limit);
+        }
+        let old = std::mem::take(&mut self.exchange);
+        self.exchange = old.iter().cycle().take(to as usize).cloned().collect();
+        self.exchange.iter().map(Vec::len).collect()
     }
 
     fn abort(&mut self) {
@@ -475,9 +502,19 @@ pub(super) fn restore(
     name: SnapshotName,
     chunks: &[Vec<u8>],
 ) -> Result<Merger, SnapshotError> {
+    let gathered = gathered(partition, name, chunks)?;
+    Ok(Merger::restore(Arc::clone(plan), partition, gathered, None)?.0)
+}
+
+/// A snapshot, put together.
+pub(super) fn gathered(
+    partition: u32,
+    name: SnapshotName,
+    chunks: &[Vec<u8>],
+) -> Result<Gathered, SnapshotError> {
     let mut gathering = Gathering::new(partition, name);
     chunks.iter().for_each(|chunk| gathering.add(chunk));
-    Ok(Merger::restore(Arc::clone(plan), partition, gathering.finish()?)?.0)
+    gathering.finish()
 }
 
 /// Both stages; the outcomes in a fixed order.
