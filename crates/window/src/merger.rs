@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use crate::correlate::{GroupEvents, Machines, ValueKind, decode_section};
 use crate::error::WindowError;
 use crate::frame::{Fingerprint, Frame, FrameError, Section, SectionKind, corrupt};
-use crate::outcome::{Correlated, Outcome, Phase, RollupRow};
+use crate::outcome::{Correlated, Outcome, RollupRow, in_order};
 use crate::plan::{Member, Plan};
 use crate::rollup::{RollupWindows, decode_section as decode_partials, rows_of};
 use crate::share::Share;
@@ -74,7 +74,7 @@ impl Merger {
     #[must_use]
     pub fn orphans(&self, plan: &Plan) -> Vec<Outcome> {
         let mut orphans = self.correlations.orphans(&plan.nodes);
-        sort(&mut orphans);
+        in_order(&mut orphans);
         orphans.into_iter().map(Outcome::Correlated).collect()
     }
 
@@ -302,7 +302,7 @@ impl Merger {
         }
         self.correlations
             .tell(self.watermark.get(), &self.sources, &mut found);
-        sort(&mut found);
+        in_order(&mut found);
         outcomes.extend(found.into_iter().map(Outcome::Correlated));
     }
 
@@ -332,17 +332,6 @@ impl Merger {
             reason: error.to_string(),
         }
     }
-}
-
-/// Findings in their order; what is withdrawn comes behind what stands in its place.
-fn sort(found: &mut [Correlated]) {
-    found.sort_by(|left, right| {
-        let key = |of: &Correlated| {
-            let withdrawn = matches!(of.phase, Phase::Withdrawn(_));
-            (withdrawn, of.time_ns, of.rule)
-        };
-        (key(left), &left.group, left.first_ns).cmp(&(key(right), &right.group, right.first_ns))
-    });
 }
 
 /// Data of a record, ready to be merged.

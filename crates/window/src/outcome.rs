@@ -53,6 +53,17 @@ pub struct Correlated {
     pub suppresses: Option<Referent>,
 }
 
+/// Findings in their order; what is withdrawn comes behind what stands in its place.
+pub(crate) fn in_order(found: &mut [Correlated]) {
+    found.sort_by(|left, right| {
+        let key = |of: &Correlated| {
+            let withdrawn = matches!(of.phase, Phase::Withdrawn(_));
+            (withdrawn, of.time_ns, of.rule)
+        };
+        (key(left), &left.group, left.first_ns).cmp(&(key(right), &right.group, right.first_ns))
+    });
+}
+
 /// What a finding's window begins with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Opening {

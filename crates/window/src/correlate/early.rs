@@ -11,7 +11,8 @@ use haechi_rules::Referent;
 use hashbrown::HashMap;
 
 use super::Event;
-use super::machine::{Group, Machine};
+use super::groups::{Group, Place};
+use super::machine::Machine;
 use super::parts::Moves;
 use super::saved::{DEEPEST, Names, load_event, load_finding, save_event, save_finding};
 use super::tally::Held;
@@ -82,12 +83,7 @@ impl Told {
     }
 
     /// A window was decided: what was told early of it is now final. Answers whether that is worth telling.
-    pub(super) fn settle(
-        &mut self,
-        key: &Arc<[u8]>,
-        opener: &Event,
-        found: &mut Correlated,
-    ) -> bool {
+    pub(super) fn settle(&mut self, key: &[u8], opener: &Event, found: &mut Correlated) -> bool {
         let mut is_news = true;
         if let Some(told) = self.groups.get_mut(key)
             && let Some(at) = told.iter().position(|told| told.opener.is_same(opener))
@@ -100,18 +96,15 @@ impl Told {
             };
             is_news = self.what == Foretelling::All || told.withdrawn || !alone;
         }
-        self.settled
-            .entry(Arc::clone(key))
-            .or_default()
-            .push(Settled {
-                start_ns: opener.time_ns,
-                opening: found.opening.clone(),
-            });
+        self.settled.entry(key.into()).or_default().push(Settled {
+            start_ns: opener.time_ns,
+            opening: found.opening.clone(),
+        });
         is_news
     }
 
     /// Events of a group were decided: what was told of them has to be looked at.
-    pub(super) fn decided(&mut self, key: &Arc<[u8]>) {
+    pub(super) fn decided(&mut self, key: &[u8]) {
         if self.groups.contains_key(key) {
             self.stir(key);
         }
@@ -306,7 +299,8 @@ impl<V: Held> Machine<V> {
         sources: &Sources,
         found: &mut Vec<Correlated>,
     ) -> (Vec<Finding>, Option<i64>) {
-        let mut group = self.take_in_order(key, sources);
+        let place = self.groups.place(key);
+        let group = place.and_then(|place| self.take_in_order(place, sources));
         let items = group.as_ref().map_or(&[][..], |group| &group.items);
         let mut now: Vec<Finding> = Vec::new();
         let mut waits_for = None;
@@ -350,8 +344,8 @@ impl<V: Held> Machine<V> {
                 now.push(gone);
             }
         }
-        if let Some(group) = group.take() {
-            self.groups.insert(Arc::clone(key), group);
+        if let (Some(place), Some(group)) = (place, group) {
+            self.put_back(place, group);
         }
         (now, waits_for)
     }
@@ -371,8 +365,8 @@ impl<V: Held> Machine<V> {
     }
 
     /// Takes a group out, its events in order.
-    fn take_in_order(&mut self, key: &Arc<[u8]>, sources: &Sources) -> Option<Group<V>> {
-        let mut group = self.groups.remove(key)?;
+    fn take_in_order(&mut self, place: Place, sources: &Sources) -> Option<Group<V>> {
+        let mut group = self.take(place)?;
         self.put_in_order(&mut group, sources);
         Some(group)
     }

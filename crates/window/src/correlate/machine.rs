@@ -1,13 +1,13 @@
 //! Stage 2 of a correlation: events in the order of their time, and findings.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::Event;
+use super::agenda::Agenda;
 use super::early::Told;
+use super::groups::{Group, Groups, Moment, Place};
 use super::judge::{Pace, Seen};
 use super::node::Node;
 use super::parts::Parts;
@@ -26,13 +26,13 @@ use crate::sources::Sources;
 /// its window.
 pub(crate) struct Machine<V> {
     pub(super) node: Arc<Node>,
-    pub(super) groups: HashMap<Arc<[u8]>, Group<V>>,
-    /// When each group must be looked at next. A group that has been rescheduled leaves its old entry behind, which is skipped.
-    pub(super) due: BinaryHeap<Reverse<(i64, Arc<[u8]>)>>,
+    pub(super) groups: Groups<V>,
+    due: Agenda,
     pub(super) parts: Parts,
     /// Of a rule that emits early, what it has told.
     pub(super) told: Option<Told>,
-    pub(super) items: usize,
+    /// Items in lists beside their groups.
+    pub(super) listed: usize,
     /// Bytes of keys and of values that are not part of their items.
     pub(super) bytes: usize,
 }
@@ -42,16 +42,6 @@ pub(crate) struct Machine<V> {
 pub(super) struct Item<V> {
     pub(super) event: Event,
     pub(super) value: V,
-}
-
-#[derive(Debug)]
-pub(super) struct Group<V> {
-    pub(super) items: Vec<Item<V>>,
-    pub(super) sorted: bool,
-    /// Events before this time have been used up.
-    pub(super) taken_ns: Option<i64>,
-    /// When to look at it next; none when it is not scheduled.
-    pub(super) due_ns: Option<i64>,
 }
 
 /// What became of an event.
@@ -67,11 +57,11 @@ impl<V: Held> Machine<V> {
     pub(super) fn new(node: Arc<Node>) -> Self {
         Self {
             told: node.foretells().map(Told::new),
+            due: Agenda::new(node.rule.timespan_ns),
             node,
-            groups: HashMap::new(),
-            due: BinaryHeap::new(),
+            groups: Groups::default(),
             parts: Parts::default(),
-            items: 0,
+            listed: 0,
             bytes: 0,
         }
     }
@@ -87,31 +77,43 @@ impl<V: Held> Machine<V> {
     ) -> Arrival {
         let due_ns = self.window_end(event.time_ns);
         let decided = watermark_ns.is_some_and(|watermark_ns| due_ns <= watermark_ns);
-        let known = self.groups.get(key);
-        let taken_ns = known.and_then(|group| group.taken_ns);
-        let taken = taken_ns.is_some_and(|taken_ns| event.time_ns < taken_ns);
-        if decided || taken {
+        if decided {
             return Arrival::Late;
         }
-        if known.is_none() {
-            self.bytes += key.len();
-            self.groups.insert(key.into(), Group::default());
+        let (place, is_new) = self.groups.place_or_insert(key);
+        let Some(group) = self.groups.get_mut(place) else {
+            return Arrival::Late;
+        };
+        let taken_ns = group.taken_ns.get();
+        if taken_ns.is_some_and(|taken_ns| event.time_ns < taken_ns) {
+            return Arrival::Late;
         }
+        self.bytes += value.bytes() + if is_new { key.len() } else { 0 };
+        let later = |last: &Item<V>| last.event.time_ns < event.time_ns;
+        group.sorted = group
+            .items
+            .last()
+            .is_none_or(|last| group.sorted && later(last));
+        self.listed -= group.listed();
+        group.items.push(Item { event, value });
+        self.listed += group.listed();
+        self.schedule(place, due_ns);
         if let Some(told) = &mut self.told {
             told.stir(key);
         }
-        let Some(group) = self.groups.get_mut(key) else {
-            return Arrival::Late;
-        };
-        self.items += 1;
-        self.bytes += value.bytes();
-        group.sorted = false;
-        group.items.push(Item { event, value });
-        if group.due_ns.is_none_or(|old| due_ns < old) {
-            group.due_ns = Some(due_ns);
-            self.due.push(Reverse((due_ns, key.into())));
-        }
         Arrival::Counted
+    }
+
+    /// Looks at a group at this time at the latest.
+    pub(super) fn schedule(&mut self, place: Place, due_ns: i64) {
+        let Some(group) = self.groups.get_mut(place) else {
+            return;
+        };
+        let before_ns = group.due_ns.get();
+        if before_ns.is_none_or(|before_ns| due_ns < before_ns) {
+            group.due_ns = Some(due_ns).into();
+            self.due.put(place, before_ns, due_ns);
+        }
     }
 
     /// Decides everything that the watermark allows to be decided.
@@ -121,41 +123,65 @@ impl<V: Held> Machine<V> {
         sources: &Sources,
         found: &mut Vec<Correlated>,
     ) {
-        while let Some(Reverse((due_ns, _))) = self.due.peek()
-            && *due_ns <= watermark_ns
-        {
-            let Some(Reverse((due_ns, key))) = self.due.pop() else {
+        loop {
+            let groups = &self.groups;
+            let due = |place| groups.get(place).and_then(|group| group.due_ns.get());
+            let Some((due_ns, place)) = self.due.next(watermark_ns, due) else {
                 break;
             };
-            let scheduled = self.groups.get(&key).and_then(|group| group.due_ns);
-            if scheduled == Some(due_ns) {
-                self.decide(&key, watermark_ns, sources, found);
+            if due(place) == Some(due_ns) {
+                self.decide(place, watermark_ns, sources, found);
+            }
+        }
+        if self.groups.is_sparse() {
+            self.due = Agenda::new(self.node.rule.timespan_ns);
+            for (place, due_ns) in self.groups.compact() {
+                if let Some(due_ns) = due_ns.get() {
+                    self.due.put(place, None, due_ns);
+                }
             }
         }
     }
 
     /// Approximate bytes held.
     pub(super) fn size(&self) -> usize {
-        let group = size_of::<(Arc<[u8]>, Group<V>)>() + size_of::<(i64, Arc<[u8]>)>();
-        self.items * size_of::<Item<V>>()
+        // Each has a place in the agenda.
+        let group = Groups::<V>::BYTES + 2 * size_of::<Place>();
+        self.listed * size_of::<Item<V>>()
             + self.bytes
             + self.groups.len() * group
             + self.parts.size()
             + self.told.as_ref().map_or(0, Told::size)
     }
 
+    /// Takes a group's events out, to be put back: its place stays its own.
+    pub(super) fn take(&mut self, place: Place) -> Option<Group<V>> {
+        let group = std::mem::take(self.groups.get_mut(place)?);
+        self.listed -= group.listed();
+        Some(group)
+    }
+
+    /// Puts back what [`Self::take`] took out.
+    pub(super) fn put_back(&mut self, place: Place, group: Group<V>) {
+        if let Some(empty) = self.groups.get_mut(place) {
+            self.listed += group.listed();
+            *empty = group;
+        }
+    }
+
     fn decide(
         &mut self,
-        key: &Arc<[u8]>,
+        place: Place,
         watermark_ns: i64,
         sources: &Sources,
         found: &mut Vec<Correlated>,
     ) {
-        let Some(mut group) = self.groups.remove(key) else {
+        let Some(mut group) = self.take(place) else {
             return;
         };
         self.put_in_order(&mut group, sources);
         let mut told = self.told.take();
+        let key = self.groups.key(place).unwrap_or_default();
         let (decided, taken_ns) = self.scan(&group.items, watermark_ns, &mut |window, number| {
             let Some(mut finding) = self.finding(key, window, number, sources) else {
                 return;
@@ -172,31 +198,32 @@ impl<V: Held> Machine<V> {
             told.decided(key);
         }
         self.told = told;
-        group.taken_ns = taken_ns.or(group.taken_ns);
         for item in group.items.drain(..decided) {
             self.bytes -= item.value.bytes();
             self.parts.forget(&item.event);
         }
-        self.items -= decided;
-        group.due_ns = match (group.items.first(), group.taken_ns) {
+        let taken_ns = taken_ns.or(group.taken_ns.get());
+        let due_ns = match (group.items.first(), taken_ns) {
             (Some(head), _) => Some(self.window_end(head.event.time_ns)),
             // It is remembered for as long as an event of the used-up time could still be mistaken for a new one.
             (None, Some(taken_ns)) => Some(self.window_end(taken_ns)),
             (None, None) => None,
         };
-        match group.due_ns {
-            Some(due_ns) if due_ns > watermark_ns => {
-                self.due.push(Reverse((due_ns, Arc::clone(key))));
-                self.groups.insert(Arc::clone(key), group);
-            }
-            _ => self.bytes -= key.len(),
+        let later_ns = due_ns.filter(|due_ns| *due_ns > watermark_ns);
+        if let Some(due_ns) = later_ns {
+            group.items.shrink_to_fit();
+            group.taken_ns = taken_ns.into();
+            group.due_ns = Moment::NONE;
+            self.put_back(place, group);
+            self.schedule(place, due_ns);
+        } else if let Some(key) = self.groups.remove(place) {
+            self.bytes -= key.len();
         }
     }
 
-    /// Puts the events of a group, which is not among the groups at the moment, in order, each once.
+    /// Puts the events of a group, which has been taken out, in order, each once.
     pub(super) fn put_in_order(&mut self, group: &mut Group<V>, sources: &Sources) {
         for gone in group.sort(&self.parts, sources, self.node.one_rule_an_event()) {
-            self.items -= 1;
             self.bytes -= gone.value.bytes();
             self.parts.forget(&gone.event);
         }
@@ -267,17 +294,6 @@ impl Event {
     }
 }
 
-impl<V> Default for Group<V> {
-    fn default() -> Self {
-        Self {
-            items: Vec::new(),
-            sorted: false,
-            taken_ns: None,
-            due_ns: None,
-        }
-    }
-}
-
 impl<V> Group<V> {
     /// Puts the events in order, each once: `one_rule` says whether an event that several of the rules matched is one event, of
     /// the rule named first. Answers what was too many.
@@ -299,7 +315,7 @@ impl<V> Group<V> {
             return Vec::new();
         }
         let mut gone = Vec::new();
-        let mut kept: Vec<Item<V>> = Vec::with_capacity(self.items.len());
+        let mut kept: SmallVec<[Item<V>; 1]> = SmallVec::with_capacity(self.items.len());
         for item in std::mem::take(&mut self.items) {
             match kept.last() {
                 Some(last) if again(&last.event, &item.event) => gone.push(item),

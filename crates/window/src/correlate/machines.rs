@@ -12,7 +12,7 @@ use super::section::GroupEvents;
 use super::tally::Held;
 use super::value::{Value, ValueKind, Values};
 use crate::frame::{Fingerprint, FrameError, corrupt};
-use crate::outcome::{Correlated, Late, LateKind};
+use crate::outcome::{Correlated, Late, LateKind, in_order};
 use crate::plan::RuleIds;
 use crate::share::Share;
 use crate::snapshot::{Chunk, Kind, Writer};
@@ -205,6 +205,8 @@ impl Machines {
             else {
                 continue;
             };
+            // They are numbered there.
+            in_order(&mut findings);
             for finding in findings {
                 if let Some((key, value)) = parent.event_of(&finding) {
                     with!(any, of => of.add_finding(&key, finding, parent.position, value));

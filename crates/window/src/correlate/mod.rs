@@ -4,8 +4,10 @@
 //! looks at where it looks at one; stage 2 ([`Machines`]) puts them in order behind the watermark and decides. A correlation of
 //! correlations is a tree of [`Node`]s, all of which are in the exchange partition of the outermost group.
 
+mod agenda;
 mod early;
 mod finding;
+mod groups;
 mod judge;
 mod machine;
 mod machines;

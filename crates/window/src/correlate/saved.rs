@@ -1,12 +1,12 @@
 //! Correlations in a snapshot.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::machine::{Group, Item, Machine};
+use super::groups::Group;
+use super::machine::{Item, Machine};
 use super::tally::Held;
 use super::{Event, group_key};
 use crate::frame::{Bytes, FrameError, corrupt, put_count};
@@ -31,7 +31,7 @@ impl<V: Held> Machine<V> {
     /// Writes all groups, in the order of their keys, and the findings that they count.
     pub(super) fn save(&self, ids: &RuleIds, sources: &Sources, writer: &mut Writer<'_>) {
         let mut groups: Vec<_> = self.groups.iter().collect();
-        groups.sort_unstable_by(|left, right| left.0.cmp(right.0));
+        groups.sort_unstable_by_key(|(key, _)| *key);
         writer.begin(V::KIND, &self.node.fingerprint, &[]);
         for (key, group) in groups {
             let mut rest = group.items.as_slice();
@@ -95,29 +95,26 @@ impl<V: Held> Machine<V> {
 
     /// Forgets the findings that no group counts.
     pub(super) fn forget_unused(&mut self) {
-        let items = self.groups.values().flat_map(|group| &group.items);
+        let items = self.groups.iter().flat_map(|(_, group)| &group.items);
         self.parts.retain(items.map(|item| &item.event));
     }
 
     fn put(&mut self, key: &[u8], items: Vec<Item<V>>, sorted: bool, taken_ns: Option<i64>) {
-        self.items += items.len();
         self.bytes += items.iter().map(|item| item.value.bytes()).sum::<usize>();
         let first_ns = items.iter().map(|item| item.event.time_ns).min();
         // A group without events is kept until none of the used-up time can come any more.
         let due_ns = first_ns.or(taken_ns).map(|ns| self.window_end(ns));
-        if !self.groups.contains_key(key) {
-            self.bytes += key.len();
+        let (place, is_new) = self.groups.place_or_insert(key);
+        self.bytes += if is_new { key.len() } else { 0 };
+        if let Some(group) = self.groups.get_mut(place) {
+            self.listed -= group.listed();
+            group.items.extend(items);
+            self.listed += group.listed();
+            group.sorted = sorted;
+            group.taken_ns = taken_ns.into();
         }
-        let key: Arc<[u8]> = key.into();
-        let group = self.groups.entry(Arc::clone(&key)).or_default();
-        group.items.extend(items);
-        group.sorted = sorted;
-        group.taken_ns = taken_ns;
-        if let Some(due_ns) = due_ns
-            && group.due_ns.is_none_or(|old| due_ns < old)
-        {
-            group.due_ns = Some(due_ns);
-            self.due.push(Reverse((due_ns, key)));
+        if let Some(due_ns) = due_ns {
+            self.schedule(place, due_ns);
         }
     }
 
@@ -141,8 +138,9 @@ impl<V: Held> Machine<V> {
 fn save_group<V: Held>(key: &[u8], group: &Group<V>, items: &[Item<V>], bytes: &mut Vec<u8>) {
     put_bytes(bytes, key);
     let flag = |holds: bool, flag: u8| if holds { flag } else { 0 };
-    bytes.push(flag(group.sorted, SORTED) | flag(group.taken_ns.is_some(), TAKEN));
-    bytes.extend(group.taken_ns.iter().flat_map(|ns| ns.to_le_bytes()));
+    let taken_ns = group.taken_ns.get();
+    bytes.push(flag(group.sorted, SORTED) | flag(taken_ns.is_some(), TAKEN));
+    bytes.extend(taken_ns.iter().flat_map(|ns| ns.to_le_bytes()));
     put_count(bytes, items.len());
     for Item { event, value } in items {
         save_event(event, bytes);
