@@ -70,6 +70,12 @@ bench-delivery: ## what exactly once costs beside at least once, and the time fr
 	cargo build --release --bin haechi
 	HAECHI_BIN=$(CURDIR)/target/release/haechi dev/with-kafka bench cargo bench -p haechi-benches --bench delivery
 
+.PHONY: bench-recovery
+bench-recovery: ## how long events wait when a pod is killed that holds the windows of a million groups
+	@dev/setup
+	cargo build --release --bin haechi
+	HAECHI_BIN=$(CURDIR)/target/release/haechi dev/with-kafka bench cargo bench -p haechi-benches --bench recovery
+
 .PHONY: steady
 steady: ## MINUTES=60 of steady load (HAECHI_STEADY_RATE=2000 events a second): memory, and the time from event to alert
 	@dev/setup

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use haechi_benches::arrivals::{self, Arrival, now};
 use haechi_benches::usage::Usage;
 use haechi_tests::app::{App, wait_until_ready};
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{Message, Offset, TopicPartitionList};
+use serde_json::Value;
 
 /// One event in so many gives an alert.
 const ALERT_EVERY: u64 = 50;
@@ -81,10 +81,12 @@ impl Seen {
 pub(crate) fn run(app: &App, load: &Load, tell: bool) -> Seen {
     let mut process = app.run();
     wait_until_ready(&mut process);
-    let over = AtomicBool::new(false);
+    let over = &AtomicBool::new(false);
     let id = process.id();
     let seen = thread::scope(|scope| {
-        let reader = scope.spawn(|| read(&app.client.broker, &app.topic("alerts"), &over));
+        let single = |alert: &Value| alert["group"].is_null();
+        let reader = scope
+            .spawn(move || arrivals::read(&app.client.broker, &app.topic("alerts"), over, single));
         let writer = scope.spawn(|| write(&app.client.broker, &app.topics[0], load));
         let begun = Instant::now();
         let before = Usage::of(id).expect("it runs");
@@ -102,7 +104,10 @@ pub(crate) fn run(app: &App, load: &Load, tell: bool) -> Seen {
         // What is under way.
         thread::sleep(Duration::from_secs(5));
         over.store(true, Ordering::SeqCst);
-        let mut latencies = reader.join().expect("alerts are read");
+        let arrivals = reader.join().expect("alerts are read");
+        let warm = arrivals.first().map_or(0.0, |first| first.arrived) + WARM_UP.as_secs_f64();
+        let steady = arrivals.iter().filter(|arrival| arrival.arrived >= warm);
+        let mut latencies: Vec<f64> = steady.map(Arrival::latency).collect();
         latencies.sort_by(f64::total_cmp);
         Seen {
             latencies,
@@ -113,12 +118,6 @@ pub(crate) fn run(app: &App, load: &Load, tell: bool) -> Seen {
     process.terminate();
     let _ = process.wait(Duration::from_secs(60)).succeeded();
     seen
-}
-
-fn now() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("after 1970")
 }
 
 fn write(broker: &str, topic: &str, load: &Load) {
@@ -161,55 +160,6 @@ fn write(broker: &str, topic: &str, load: &Load) {
     producer
         .flush(Duration::from_secs(30))
         .expect("the broker takes it");
-}
-
-/// How long each alert of a single event took, seconds, until told that it is over.
-fn read(broker: &str, topic: &str, over: &AtomicBool) -> Vec<f64> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", broker)
-        .set("group.id", "steady")
-        .set("enable.auto.commit", "false")
-        .set("isolation.level", "read_committed")
-        .set("fetch.wait.max.ms", "10")
-        .create()
-        .expect("a consumer");
-    let mut assignment = TopicPartitionList::new();
-    for partition in 0..4 {
-        assignment
-            .add_partition_offset(topic, partition, Offset::Beginning)
-            .expect("an offset");
-    }
-    consumer.assign(&assignment).expect("an assignment");
-    let begun = Instant::now();
-    let mut latencies = Vec::new();
-    while !over.load(Ordering::SeqCst) {
-        let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) else {
-            continue;
-        };
-        let arrived = now();
-        let alert: serde_json::Value =
-            serde_json::from_slice(message.payload().unwrap_or_default()).expect("an alert");
-        if begun.elapsed() < WARM_UP || !alert["group"].is_null() {
-            continue;
-        }
-        let made = seconds(alert["time"].as_str().expect("a time"));
-        latencies.push(arrived.as_secs_f64() - made);
-    }
-    latencies
-}
-
-/// Seconds since 1970 of a time that was just now: only its day's part is read, the day is today's.
-fn seconds(time: &str) -> f64 {
-    let part = |range: std::ops::Range<usize>| time[range].parse::<f64>().expect("a number");
-    let of_day = part(11..13) * 3600.0 + part(14..16) * 60.0 + part(17..time.len() - 1);
-    let today = now().as_secs() / 86_400 * 86_400;
-    let at = today as f64 + of_day;
-    // Around midnight it was yesterday's.
-    if at > now().as_secs_f64() + 43_200.0 {
-        at - 86_400.0
-    } else {
-        at
-    }
 }
 
 fn resident(id: u32) -> f64 {

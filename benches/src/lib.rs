@@ -8,6 +8,7 @@
     reason = "a benchmark reports by stopping at the first surprise"
 )]
 
+pub mod arrivals;
 pub mod bare;
 pub mod measured;
 pub mod usage;

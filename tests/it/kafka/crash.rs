@@ -10,6 +10,25 @@ use super::{RUN, Shared, assert_all_committed, assert_logins_found, logins_app};
 /// How long it may take to read a part of the shared logins.
 const READ: Duration = Duration::from_secs(90);
 
+/// What a killed process left open would hold readers of committed records back for longer than this test waits.
+#[test]
+fn what_a_killed_process_left_open_is_ended_by_its_heirs() {
+    let client = Client::required();
+    let mut app = logins_app(&client, "heirs");
+    app.commit_interval = "1s";
+    let timeout = ("transaction.timeout.ms", "300000".to_owned());
+    app.properties.retain(|(name, _)| *name != timeout.0);
+    app.properties.push(timeout);
+    let mut process = app.run();
+    wait_for_metric(&mut process, "haechi_commits_total", 4.0, READ);
+    let _ = process.kill();
+    let begun = Instant::now();
+    let finished = app.start_until_end().wait(READ).succeeded();
+    let _ = finished.said(&["ended what the last owner of partitions may have left open"]);
+    println!("all is read {:?} after the kill", begun.elapsed());
+    assert_logins_found(&app);
+}
+
 #[test]
 fn killed_twice_and_stopped_once_in_the_middle() {
     let client = Client::required();

@@ -18,6 +18,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::config;
 use super::context::Context;
+use super::deeds;
 use super::failure;
 use crate::{Committed, LogError};
 
@@ -252,7 +253,7 @@ impl KafkaAdmin {
         for found in list.elements() {
             found.error().map_err(failed)?;
             if let Offset::Offset(offset) = found.offset() {
-                let metadata = found.metadata().to_owned();
+                let metadata = deeds::read(found.metadata()).0.to_owned();
                 committed.insert(found.partition(), Committed { offset, metadata });
             }
         }

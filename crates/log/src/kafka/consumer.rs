@@ -318,6 +318,11 @@ impl Consumer {
         partitions::named(partitions)
     }
 
+    /// Whether a partition is assigned to this worker and has begun.
+    pub(super) fn has(&self, at: &TopicPartition) -> bool {
+        self.positions.contains_key(at)
+    }
+
     fn check_assigned<'a>(
         &self,
         mut partitions: impl Iterator<Item = &'a TopicPartition>,

@@ -10,12 +10,15 @@
 //! **Commit.** Exactly once: everything sent is flushed, the offsets are added with the group's metadata as it is at
 //! that moment, and the transaction is committed. A worker that is no longer a member adds no offsets: the broker
 //! checks a generation only if it is given one. At least once: flush, then a plain commit of the offsets.
+//!
+//! **Succession.** What a dead worker left open is ended by whoever gets its partitions: see `deeds.rs`.
 
 mod admin;
 mod batch;
 mod config;
 mod consumer;
 mod context;
+mod deeds;
 mod failure;
 mod history;
 mod native;
@@ -27,21 +30,28 @@ mod writer;
 
 use std::time::Duration;
 
-use crate::{Event, Log, LogError, Message, Record, Start, TopicPartition, Topology};
+use tracing::{debug, info, warn};
+
+use crate::{Event, Kind, Log, LogError, Message, Record, Start, TopicPartition, Topology};
 pub use admin::{KafkaAdmin, NewTopic, TopicState};
 pub use config::{Delivery, KafkaConfig};
 use consumer::Consumer;
+use deeds::Deeds;
 use history::History;
 use producer::Producer;
 pub use properties::{Client, DEFAULTS, Setting};
 pub use writer::KafkaWriter;
 
+/// How long ending a dead worker's transaction may take; it ends by itself some time.
+const SUCCESSION: Duration = Duration::from_secs(5);
+
 /// One worker's handle of a Kafka cluster.
 pub struct KafkaLog {
+    config: KafkaConfig,
     consumer: Consumer,
     producer: Producer,
     history: History,
-    delivery: Delivery,
+    deeds: Deeds,
 }
 
 impl KafkaLog {
@@ -57,15 +67,73 @@ impl KafkaLog {
             consumer: Consumer::open(&config)?,
             producer,
             history: History::new(&config)?,
-            delivery: config.delivery,
+            deeds: Deeds::new(&config.transactional_id),
+            config,
         })
+    }
+
+    /// Ends the transaction that a worker which is gone, or was taken for it, may have left open.
+    fn succeed(&self, owner: &str) {
+        let mut config = self.config.clone();
+        owner.clone_into(&mut config.transactional_id);
+        config.wait = SUCCESSION;
+        match Producer::open(&config) {
+            Ok(_) => info!(
+                owner,
+                "ended what the last owner of partitions may have left open"
+            ),
+            Err(error) => {
+                warn!(owner, %error, "what the last owner of partitions may have left open holds readers back until `transaction.timeout.ms` has passed");
+            }
+        }
+    }
+
+    /// Commits partitions as last committed, in nobody's name. That it fails does no harm: somebody ends a transaction that is none.
+    fn give_back(&mut self, partitions: &[TopicPartition]) {
+        let offsets = self.deeds.give_back(partitions);
+        if offsets.is_empty() || self.producer.is_open() || self.consumer.membership().is_err() {
+            return;
+        }
+        let given_back = self.consumer.offsets(&offsets).and_then(|list| {
+            self.producer
+                .commit(Some(&list), || self.consumer.membership())
+        });
+        if let Err(error) = given_back {
+            debug!(%error, "partitions are given back in this worker's name");
+            // What cannot be aborted is told with the next call.
+            let _ = self.producer.abort();
+        }
+    }
+
+    fn commit_offsets(
+        &mut self,
+        offsets: &[(TopicPartition, i64, String)],
+    ) -> Result<(), LogError> {
+        let list = self.consumer.offsets(offsets)?;
+        let list = (!offsets.is_empty()).then_some(&list);
+        match self.config.delivery {
+            Delivery::ExactlyOnce => self.producer.commit(list, || self.consumer.membership()),
+            Delivery::AtLeastOnce => {
+                self.producer.flush()?;
+                self.producer.sent();
+                list.map_or(Ok(()), |list| self.consumer.commit(list))
+            }
+        }
     }
 }
 
 impl Log for KafkaLog {
     fn poll(&mut self, wait: Duration) -> Result<Vec<Event>, LogError> {
         self.producer.serve();
-        self.consumer.poll(wait)
+        let mut events = self.consumer.poll(wait)?;
+        for event in &mut events {
+            if let Event::Assigned(assignments) = event {
+                for owner in self.deeds.take_over(assignments) {
+                    self.succeed(&owner);
+                }
+            }
+        }
+        Ok(events)
     }
 
     fn begin_at(&mut self, starts: &[(TopicPartition, Start)]) -> Result<(), LogError> {
@@ -73,6 +141,7 @@ impl Log for KafkaLog {
     }
 
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.give_back(partitions);
         self.consumer.release(partitions)
     }
 
@@ -88,16 +157,17 @@ impl Log for KafkaLog {
         if offsets.is_empty() && !self.producer.is_open() {
             return Ok(());
         }
-        let list = self.consumer.offsets(offsets)?;
-        let list = (!offsets.is_empty()).then_some(&list);
-        match self.delivery {
-            Delivery::ExactlyOnce => self.producer.commit(list, || self.consumer.membership()),
-            Delivery::AtLeastOnce => {
-                self.producer.flush()?;
-                self.producer.sent();
-                list.map_or(Ok(()), |list| self.consumer.commit(list))
-            }
+        if self.config.delivery == Delivery::AtLeastOnce {
+            return self.commit_offsets(offsets);
         }
+        let signed = self.deeds.sign(offsets, |at| self.consumer.has(at));
+        let outcome = self.commit_offsets(&signed);
+        match &outcome {
+            Ok(()) => self.deeds.committed(signed),
+            Err(error) if error.kind() == Kind::Retriable => {}
+            Err(_) => self.deeds.forget(),
+        }
+        outcome
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
@@ -134,6 +204,9 @@ impl Log for KafkaLog {
     }
 
     fn close(mut self: Box<Self>) -> Result<(), LogError> {
-        self.producer.abort()
+        self.producer.abort()?;
+        let all = self.deeds.all();
+        self.give_back(&all);
+        Ok(())
     }
 }
