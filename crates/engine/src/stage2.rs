@@ -294,6 +294,13 @@ impl Stage2 {
         self.partitions.remove(at);
     }
 
+    /// A partition that is owned. One whose state is still to be read back is read again from where that ends: what comes of it before
+    /// does not count.
+    fn known(&mut self, at: &TopicPartition) -> Option<&mut ExchangePartition> {
+        let partition = self.partitions.get_mut(at);
+        partition.filter(|partition| !partition.forgotten)
+    }
+
     /// Applies one exchange record.
     ///
     /// # Errors
@@ -304,13 +311,14 @@ impl Stage2 {
         offset: i64,
         payload: &[u8],
     ) -> Result<Merged, StageError> {
-        let Some(partition) = self.partitions.get_mut(at) else {
+        let spread = self.spread;
+        let Some(partition) = self.known(at) else {
             return Ok(Merged::default());
         };
         partition.snapshots.applied(payload.len());
         let silent = offset < partition.committed;
         let applied = if offset < partition.since {
-            partition.merger.apply_share(payload, self.spread)
+            partition.merger.apply_share(payload, spread)
         } else {
             partition.merger.apply(payload)
         };
@@ -335,7 +343,7 @@ impl Stage2 {
 
     /// The partition has been read up to `next_offset`. Answers whether that is worth committing.
     pub fn advance(&mut self, at: &TopicPartition, next_offset: i64) -> bool {
-        self.partitions.get_mut(at).is_some_and(|partition| {
+        self.known(at).is_some_and(|partition| {
             partition.position = next_offset;
             partition.position > partition.committed
         })
@@ -346,7 +354,7 @@ impl Stage2 {
     /// # Errors
     /// When it ends before what was committed: it was cut short or created anew, and its windows cannot be restored.
     pub fn caught_up(&mut self, at: &TopicPartition, offset: i64) -> Result<(), LogError> {
-        let Some(partition) = self.partitions.get_mut(at) else {
+        let Some(partition) = self.known(at) else {
             return Ok(());
         };
         if offset < partition.committed {

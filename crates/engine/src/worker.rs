@@ -156,10 +156,11 @@ impl Worker {
     /// One turn of the loop.
     fn turn(&mut self) -> Result<(), WorkerError> {
         self.look();
-        self.remember()?;
         if let Some(event) = self.unanswered.take() {
             self.handle(event)?;
         }
+        // Behind that: handing over may end in dropping what is uncommitted.
+        self.remember()?;
         if let Some(release) = self.shared.releases.other_than(self.release.number) {
             self.adopt(release)?;
         }

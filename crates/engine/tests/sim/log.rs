@@ -93,6 +93,13 @@ impl SimLog {
                     Ok(())
                 };
             }
+            world.note(|| {
+                let offsets = offsets
+                    .iter()
+                    .map(|(at, offset, _)| format!("{at} {offset}"));
+                let offsets: Vec<String> = offsets.collect();
+                format!("client {} commits {}", client.number, offsets.join(", "))
+            });
             let id = &client.transactional_id;
             let added = world
                 .cluster
@@ -247,6 +254,7 @@ impl Log for SimLog {
             ended.map_err(|_| fenced())?;
             client.open = false;
             client.queue.clear();
+            world.note(|| format!("client {} aborts", client.number));
             Ok(())
         })
     }
@@ -256,6 +264,7 @@ impl Log for SimLog {
             if world.strikes(0.05) {
                 return Err(LogError::fenced("cannot go back to what is committed"));
             }
+            world.note(|| format!("client {} goes back to {starts:?}", client.number));
             client.rewind(&world.cluster, starts)
         })
     }

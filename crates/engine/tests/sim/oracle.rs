@@ -32,15 +32,19 @@ pub(crate) fn verify(world: &World) -> Result<(), String> {
     let mut single = Bag::new();
     let mut dead = Bag::new();
     let mut said = Said::default();
-    let mut alert_ids = BTreeSet::new();
+    let mut alerts = BTreeMap::new();
     let mut row_texts = BTreeSet::new();
-    for (_, _, message) in world.cluster.all(ALERTS) {
+    for (partition, offset, message) in world.cluster.all(ALERTS) {
         let id = header(message, "haechi-id")?;
-        if !alert_ids.insert(id.clone()) {
+        if let Some(before) = alerts.insert(id, (partition.partition, offset)) {
             if world.plan.at_least_once {
                 continue;
             }
-            return Err(format!("alert {id} comes twice"));
+            let alert = json(message)?;
+            return Err(format!(
+                "an alert comes twice, at {before:?} and {:?}: {alert}",
+                (partition.partition, offset)
+            ));
         }
         let alert = json(message)?;
         if alert["rule"] == BAD {
