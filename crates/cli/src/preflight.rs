@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use haechi_engine::{Program, layout};
-use haechi_log::KafkaAdmin;
+use haechi_log::{KafkaAdmin, LogError};
 use tracing::warn;
 
 use crate::config::{self, Config};
@@ -56,22 +56,35 @@ pub(crate) fn check(config: &Config, program: &Program) -> anyhow::Result<Prefli
         check_spread(&admin, config, u32::try_from(partitions)?)?;
     }
     let snapshots = snapshots && !config.snapshots_interval.is_zero();
-    if let Some(span) = longest_span(program)
-        && let Some(exchange) = admin.topic(&config.exchange_topic())?
-    {
-        let kept = match snapshots {
-            true => admin.topic(&config.snapshots_topic)?,
-            false => None,
-        };
-        let kept = kept.as_ref().map(|topic| &topic.config);
-        for warning in topology::retention(config, span, &exchange.config, kept) {
-            warn!("{warning}");
+    if let Some(span) = longest_span(program) {
+        match retention(&admin, config, span, snapshots) {
+            Ok(warnings) => warnings.iter().for_each(|warning| warn!("{warning}")),
+            // No reason not to begin.
+            Err(error) => warn!(%error, "not known whether the exchange is kept for long enough"),
         }
     }
     Ok(Preflight {
         exchange_partitions: exchange_partitions.map(u32::try_from).transpose()?,
         snapshots,
     })
+}
+
+/// What is wrong with how long the exchange and the snapshots are kept.
+fn retention(
+    admin: &KafkaAdmin,
+    config: &Config,
+    span: Duration,
+    snapshots: bool,
+) -> Result<Vec<String>, LogError> {
+    let Some(exchange) = admin.topic(&config.exchange_topic())? else {
+        return Ok(Vec::new());
+    };
+    let kept = match snapshots {
+        true => admin.topic(&config.snapshots_topic)?,
+        false => None,
+    };
+    let kept = kept.as_ref().map(|topic| &topic.config);
+    Ok(topology::retention(config, span, &exchange.config, kept))
 }
 
 /// The windows are spread over as many partitions as the exchange has.
