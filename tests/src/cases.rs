@@ -96,6 +96,8 @@ struct ExpectedAlert {
     /// Of a rule that suppresses: how many alerts it stands for besides itself, and up to when.
     suppressed: Option<u64>,
     until: Option<String>,
+    /// It may lack events: how many groups its rule had given up. Left out: it says nothing of the kind.
+    given_up: Option<u64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -543,6 +545,7 @@ impl ExpectedAlert {
             superseded_by: None,
             suppressed: None,
             until: None,
+            given_up: None,
         }
     }
 
@@ -594,6 +597,7 @@ impl ExpectedAlert {
                 .until
                 .as_ref()
                 .is_none_or(|until| alert["suppression"]["until"] == **until)
+            && self.given_up == alert["given_up"].as_u64()
             && self
                 .state
                 .as_ref()

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::finding::{Coordinates, Evidence, Finding, Kind};
-use crate::ocsf::{Emitted, Suppressed};
+use crate::ocsf::{Emitted, Suppressed, given_up};
 use crate::renderer::Limits;
 use crate::rollup::Rollup;
 use crate::spelling::{Entries, List, Time};
@@ -40,6 +40,9 @@ pub(crate) struct Brief<'a, E> {
     /// Where only the first alerts are sent, what this one stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     suppression: Option<Suppressed<'a>>,
+    /// It may lack events: how many groups its rule had given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    given_up: Option<u64>,
 }
 
 /// An event's coordinates as an object.
@@ -78,6 +81,7 @@ impl<'a> Brief<'a, ()> {
             .then(|| finding.uid()),
             emission: Emitted::of(finding),
             suppression: Suppressed::of(finding),
+            given_up: given_up(finding),
         }
     }
 }

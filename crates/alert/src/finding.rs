@@ -140,6 +140,8 @@ pub struct Finding<'a> {
     pub evidence: &'a [Evidence<'a>],
     /// Where only the first alerts of the rule are sent, what this one stands for.
     pub suppression: Option<Suppression<'a>>,
+    /// It may lack events: the rule kept more than it may, and had given up this many groups by then. 0: it lacks none.
+    pub given_up: u64,
     /// Of a rollup, the row that the finding is about; it makes the identity.
     pub row: Option<&'a Rollup<'a>>,
 }
@@ -165,6 +167,7 @@ impl<'a> Finding<'a> {
             correlation: None,
             evidence,
             suppression: None,
+            given_up: 0,
             row: None,
         }
     }
@@ -183,6 +186,7 @@ impl<'a> Finding<'a> {
             correlation: None,
             evidence: &[],
             suppression: None,
+            given_up: 0,
             row: Some(row),
         }
     }

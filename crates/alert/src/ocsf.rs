@@ -167,6 +167,13 @@ struct Native<'a> {
     emission: Option<Emitted>,
     #[serde(skip_serializing_if = "Option::is_none")]
     suppression: Option<Suppressed<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    given_up: Option<u64>,
+}
+
+/// How many groups the rule had given up, where the finding may lack events for it.
+pub(crate) fn given_up(finding: &Finding<'_>) -> Option<u64> {
+    Some(finding.given_up).filter(|groups| *groups > 0)
 }
 
 /// What the first alert of a span of suppression stands for.
@@ -503,6 +510,7 @@ fn native<'a>(finding: &Finding<'a>, evidences_omitted: Option<usize>) -> Native
         evidences_omitted,
         emission: Emitted::of(finding),
         suppression: Suppressed::of(finding),
+        given_up: given_up(finding),
     }
 }
 

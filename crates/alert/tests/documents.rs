@@ -35,6 +35,7 @@ fn header(id: &str, title: &str, level: Level, tags: &[&str]) -> RuleHeader {
         references: vec!["https://example.org/rule".to_owned()],
         falsepositives: vec!["tests".to_owned()],
         suppress: None,
+        state: haechi_rules::StateBudget::default(),
         file: Path::new("rules/a.yml").into(),
         span: Span {
             line: 1,
@@ -156,6 +157,7 @@ fn told(count: u32, alerts: bool, limits: Limits, emission: Option<Emission>) ->
         }),
         evidence: &evidence,
         suppression: None,
+        given_up: 0,
         row: None,
     };
     [Schema::Ocsf, Schema::Brief].map(|schema| render(schema, limits, &finding))
@@ -388,6 +390,7 @@ fn a_correlation_of_correlations_names_their_findings() {
             }),
             evidence: &evidence,
             suppression: None,
+            given_up: 0,
             row: None,
         };
         serde_json::from_str(&render(Schema::Ocsf, Limits::default(), &finding)).unwrap()

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use haechi_engine::settings::Exchange;
+use haechi_engine::settings::{Exchange, State};
 use haechi_engine::supervisor::OpenLog;
 use haechi_engine::worker::Shared;
 use haechi_engine::{
@@ -73,6 +73,7 @@ impl LocalRun {
             heartbeat: HEARTBEAT,
             // Files are as they are: a year of one and a day of another are read side by side.
             max_skew: Duration::MAX,
+            state: State::default(),
             limits: Limits::default(),
             run: Run::UntilEnd,
         };

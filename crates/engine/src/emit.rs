@@ -194,6 +194,8 @@ impl Emitter {
                 Outcome::Correlated(correlated) => self.correlated(correlated, log)?,
                 Outcome::Rollup(row) => self.rollup(row, log)?,
                 Outcome::Late(late) => self.late(late, log)?,
+                // It is counted and logged; the findings that it concerns say it themselves.
+                Outcome::GivenUp(_) => {}
             }
         }
         Ok(())
@@ -250,7 +252,11 @@ impl Emitter {
                 let suppression = header.and_then(|rule| {
                     suppression(&program.rules, &rule.header, first.time_ns, found)
                 });
-                self.correlation(&program, first, suppression, log)
+                let first = Correlated {
+                    given_up: first.given_up.max(found.given_up),
+                    ..(**first).clone()
+                };
+                self.correlation(&program, &first, suppression, log)
             }
             (Some(Referent::Correlation(_)), Opening::Event { .. }) => Ok(()),
             (Some(Referent::Detection(rule)), _) => {
@@ -279,6 +285,7 @@ impl Emitter {
         }];
         let finding = alert::Finding {
             suppression: suppression(&program.rules, &rule.header, event.time_ns, found),
+            given_up: found.given_up,
             ..alert::Finding::detection(&rule.header, &rule.logsource, &evidence)
         };
         self.finding(&finding, log)
@@ -354,6 +361,7 @@ impl Emitter {
             }),
             evidence: &evidence,
             suppression,
+            given_up: found.given_up,
             row: None,
         };
         self.finding(&finding, log)

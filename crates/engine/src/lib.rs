@@ -25,6 +25,7 @@
 pub mod clock;
 pub mod emit;
 pub mod error;
+mod given_up;
 pub mod growth;
 pub mod health;
 pub mod layout;

@@ -13,6 +13,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::given_up::header;
 use crate::release::Release;
 use crate::stage1::DecodedBatch;
 use crate::stage2::Recovered;
@@ -51,6 +52,7 @@ pub struct Metrics {
     watermark_delay: GaugeVec,
     assigned: IntGaugeVec,
     state_bytes: IntGaugeVec,
+    given_up: IntCounterVec,
     held: IntGaugeVec,
     rss: IntGauge,
     pub(crate) restarts: IntCounter,
@@ -142,6 +144,7 @@ impl Metrics {
             watermark_delay: b.gauges("haechi_watermark_delay_seconds", "how far the watermark is behind the clock", &["stage", "topic", "partition"])?,
             assigned: b.add(IntGaugeVec::new(Opts::new("haechi_assigned_partitions", "partitions owned by a worker"), &["worker", "stage"]))?,
             state_bytes: b.add(IntGaugeVec::new(Opts::new("haechi_state_bytes", "bytes held for open windows"), &["worker"]))?,
+            given_up: b.counters("haechi_state_given_up_groups_total", "groups that a rule gave up because it would have kept more than its `state` allows", &["rule"])?,
             held: b.add(IntGaugeVec::new(Opts::new("haechi_held_partitions", "source partitions that wait for slower ones"), &["worker"]))?,
             rss: b.add(IntGauge::new("haechi_resident_memory_bytes", "resident memory of the process"))?,
             restarts: b.counter("haechi_worker_restarts_total", "workers started again with a new handle on the log")?,
@@ -171,6 +174,13 @@ impl Metrics {
                 .map(|header| self.rule_hits.with_label_values(&[&*header.id, kind]))
                 .collect()
         };
+        let correlations = rules.correlations.iter().map(|rule| &rule.header);
+        let detections = rules.detections.iter().map(|rule| &rule.header);
+        let suppressing = detections.filter(|header| header.suppress.is_some());
+        for header in correlations.chain(suppressing) {
+            // There from the start, so that the first one is seen as an increase.
+            self.given_up.with_label_values(&[&*header.id]);
+        }
         RuleCounters {
             detections: count(
                 "detection",
@@ -350,6 +360,13 @@ impl WorkerMetrics {
                     self.release.counters.rollups.get(row.rule)
                 }
                 Outcome::Late(_) => Some(&self.all.late),
+                Outcome::GivenUp(given_up) => {
+                    if let Some(header) = header(&self.release.program.rules, given_up) {
+                        let of = self.all.given_up.with_label_values(&[&*header.id]);
+                        of.inc_by(given_up.groups);
+                    }
+                    None
+                }
             };
             if let Some(counter) = counter {
                 counter.inc();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use haechi_decode as decode;
 use haechi_detect::{Detector, Plan};
+use haechi_window::Budget;
 
 /// One declared input: topics that carry one kind of log.
 #[derive(Debug, Clone)]
@@ -121,10 +122,42 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// How far a source partition may be ahead of the slowest in event time before it has to wait; windows only.
     pub max_skew: Duration,
+    /// How much a rule may keep.
+    pub state: State,
     /// Bounds on single records.
     pub limits: Limits,
     /// When the run ends.
     pub run: Run,
+}
+
+/// How much every rule that does not say otherwise may keep of what is not decided yet, in all exchange partitions together.
+#[derive(Debug, Clone, Copy)]
+pub struct State {
+    /// Groups.
+    pub groups: u64,
+    /// Bytes, approximately.
+    pub bytes: u64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            groups: 10_000_000,
+            bytes: 2 << 30,
+        }
+    }
+}
+
+impl Settings {
+    /// What the state of rules is held to.
+    #[must_use]
+    pub fn budget(&self) -> Budget {
+        Budget {
+            groups: self.state.groups,
+            bytes: self.state.bytes,
+            partitions: self.exchange.as_ref().map_or(1, |of| of.partitions),
+        }
+    }
 }
 
 /// The internal topic between the two stages.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use haechi_log::{Assignment, Log, LogError, Start, TopicPartition};
-use haechi_window::{FrameError, Merger, Outcome, Plan};
+use haechi_window::{Budget, FrameError, Merger, Outcome, Plan};
 use tracing::{error, info, warn};
 
 use crate::error::{StageError, WorkerError};
@@ -24,6 +24,7 @@ pub struct Stage2 {
     settings: Option<settings::Snapshots>,
     /// How many partitions the exchange has.
     spread: u32,
+    budget: Budget,
     partitions: BTreeMap<TopicPartition, ExchangePartition>,
 }
 
@@ -47,6 +48,7 @@ impl ExchangePartition {
     /// Empty, at the beginning of the partition.
     fn new(
         plan: &Arc<Plan>,
+        budget: Budget,
         at: &TopicPartition,
         committed: i64,
         standing: &Standing,
@@ -54,7 +56,7 @@ impl ExchangePartition {
     ) -> Self {
         let partition = u32::try_from(at.partition).unwrap_or(0);
         Self {
-            merger: Merger::new(Arc::clone(plan), partition),
+            merger: Merger::new(Arc::clone(plan), partition).within(budget),
             snapshots: Snapshots::new(standing.snapshot, now),
             forgotten: false,
             committed,
@@ -114,11 +116,17 @@ pub struct Merged {
 impl Stage2 {
     /// Owning nothing yet, of an exchange of `spread` partitions.
     #[must_use]
-    pub fn new(plan: Arc<Plan>, settings: Option<settings::Snapshots>, spread: u32) -> Self {
+    pub fn new(
+        plan: Arc<Plan>,
+        settings: Option<settings::Snapshots>,
+        spread: u32,
+        budget: Budget,
+    ) -> Self {
         Self {
             plan,
             settings,
             spread,
+            budget,
             partitions: BTreeMap::new(),
         }
     }
@@ -165,7 +173,8 @@ impl Stage2 {
             let said = said.map_or("", |committed| committed.metadata.as_str());
             let standing = Standing::of_text(said);
             standing.check(at, self.spread)?;
-            let mut partition = ExchangePartition::new(&self.plan, at, offset, &standing, now);
+            let mut partition =
+                ExchangePartition::new(&self.plan, self.budget, at, offset, &standing, now);
             starts.push((
                 at.clone(),
                 self.restore(at, &mut partition, log, now, &mut recovered)?,
@@ -194,7 +203,7 @@ impl Stage2 {
             if let Some(old) = self.partitions.get(&at) {
                 let (committed, standing) = (old.committed, old.standing(self.spread));
                 let mut partition =
-                    ExchangePartition::new(&self.plan, &at, committed, &standing, now);
+                    ExchangePartition::new(&self.plan, self.budget, &at, committed, &standing, now);
                 let start = self.restore(&at, &mut partition, log, now, &mut recovered)?;
                 starts.push((at.clone(), start));
                 remembered.push((at, partition));
@@ -230,7 +239,7 @@ impl Stage2 {
                 Ok((merger, unknown, bytes)) => {
                     info!(partition = %at, offset = name.offset, bytes, rules_gone = unknown, "read the snapshot of its windows");
                     recovered.snapshots += 1;
-                    partition.merger = merger;
+                    partition.merger = merger.within(self.budget);
                     partition.position = name.offset;
                     partition.snapshots.restored(bytes, now);
                 }
@@ -399,7 +408,8 @@ impl Stage2 {
     pub fn forget(&mut self, now: Instant) {
         for (at, partition) in &mut self.partitions {
             let (committed, standing) = (partition.committed, partition.standing(self.spread));
-            *partition = ExchangePartition::new(&self.plan, at, committed, &standing, now);
+            *partition =
+                ExchangePartition::new(&self.plan, self.budget, at, committed, &standing, now);
             partition.forgotten = true;
         }
     }

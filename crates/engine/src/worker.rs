@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use crate::clock::{Attention, Clock};
 use crate::emit::Emitter;
 use crate::error::{StageError, WorkerError};
+use crate::given_up::Complaints;
 use crate::health::{Health, Vitals};
 use crate::metrics::{Metrics, WorkerMetrics};
 use crate::profile::{Laps, Profiler, Stage};
@@ -60,6 +61,7 @@ pub struct Worker {
     emitter: Emitter,
     skew: Skew,
     metrics: WorkerMetrics,
+    complaints: Complaints,
     laps: Laps,
     assigned: bool,
     dirty: bool,
@@ -87,10 +89,12 @@ impl Worker {
                 Arc::clone(&program.aggregations),
                 shared.settings.snapshots.clone(),
                 spread(&shared.settings),
+                shared.settings.budget(),
             ),
             emitter: Emitter::new(program, &shared.settings),
             skew: Skew::new(shared.settings.max_skew),
             metrics: metrics.worker(id, &release),
+            complaints: Complaints::default(),
             laps: Laps::new(shared.profiler.clone()),
             assigned: false,
             dirty: false,
@@ -247,6 +251,8 @@ impl Worker {
             }
             self.emitter.outcomes(&merged.outcomes, self.log.as_mut())?;
             self.metrics.merged(&merged.outcomes);
+            let (rules, now) = (&self.release.program.rules, self.shared.clock.instant());
+            self.complaints.about(&merged.outcomes, rules, now);
             self.laps.was(Stage::Emit);
         }
         if self.stage2.advance(&records.at, records.next_offset()) {

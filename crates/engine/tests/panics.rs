@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use haechi_engine::settings::{Exchange, Snapshots};
+use haechi_engine::settings::{Exchange, Snapshots, State};
 use haechi_engine::supervisor::OpenLog;
 use haechi_engine::worker::Shared;
 use haechi_engine::{
@@ -165,6 +165,7 @@ fn settings() -> Settings {
         commit_records: None,
         heartbeat: Duration::from_secs(1),
         max_skew: Duration::MAX,
+        state: State::default(),
         limits: Limits::default(),
         run: Run::UntilEnd,
     }

@@ -79,6 +79,9 @@ codes! {
     BAD_EMISSION "HC052" Error "a correlation whose condition only a whole window decides cannot emit early"
     BAD_SUPPRESSION "HC053" Error "`suppress` where there are no alerts to count, or by a field that the alerts do not have"
 
+    // What rules keep.
+    BAD_BUDGET "HC055" Error "`state` that is no positive number of groups or bytes, or of a rule that keeps no groups"
+
     // Processing pipelines and placeholder files.
     BAD_PIPELINE "HC070" Error "a processing pipeline or placeholder file that cannot be read as one"
     UNKNOWN_TRANSFORMATION "HC071" Error "a transformation, condition or key that pipelines do not have"

@@ -110,6 +110,12 @@ fn body(
         let help = "detections and correlations may say it";
         report.advise(&codes::BAD_SUPPRESSION, entry.key_span, message, help);
     }
+    let keeps = kind.key == "correlation" || kind.key == "detection" && header.suppress.is_some();
+    if let Some(entry) = find(entries, "state").filter(|_| !keeps) {
+        let message = format!("a {} keeps no groups that `state` could bound", kind.key);
+        let help = "correlations may say it, and detections with `suppress`";
+        report.advise(&codes::BAD_BUDGET, entry.key_span, message, help);
+    }
     Some(match &*kind.key {
         "correlation" => {
             suppresses_by_group(kind, entries, &header, report);
@@ -190,6 +196,7 @@ fn placeholder(identity: &Identity, document: &Node<'_>, report: &Report<'_>) ->
         references: Vec::new(),
         falsepositives: Vec::new(),
         suppress: None,
+        state: crate::StateBudget::default(),
         file: report.file.clone(),
         span: start(document),
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::budget;
 use crate::codes;
 use crate::diagnostic::Span;
 use crate::fields::{find, require, similar, text, texts, wrong_type};
@@ -11,7 +12,7 @@ use crate::suppress;
 use crate::yaml::{Data, Entry, Node};
 
 /// Keys of a rule that Sigma defines, and those that say what kind of rule it is.
-const KNOWN: [&str; 25] = [
+const KNOWN: [&str; 26] = [
     "title",
     "id",
     "name",
@@ -35,6 +36,7 @@ const KNOWN: [&str; 25] = [
     "filter",
     "rollup",
     "suppress",
+    "state",
     "action",
     "type",
 ];
@@ -96,6 +98,7 @@ pub(crate) fn read(
     let (tags, references, falsepositives) =
         (list("tags"), list("references"), list("falsepositives"));
     let suppress = find(entries, "suppress").and_then(|entry| suppress::read(entry, report));
+    let state = find(entries, "state").and_then(|entry| budget::read(entry, report));
     let (title, span) = title?;
     let file = Arc::clone(&report.file);
     let id = Arc::clone(&identity.id);
@@ -112,6 +115,7 @@ pub(crate) fn read(
         references,
         falsepositives,
         suppress,
+        state: state.unwrap_or_default(),
         file,
         span,
     })

@@ -24,6 +24,7 @@
 pub const REGEX_SIZE_LIMIT: usize = 10 << 20;
 
 mod aggregation;
+mod budget;
 mod codes;
 mod condition;
 mod correlation;
@@ -58,6 +59,7 @@ mod value;
 mod walk;
 mod yaml;
 
+pub use budget::StateBudget;
 pub use codes::{CODES, Code};
 pub use correlation::{
     Combination, Correlation, CorrelationCondition, CorrelationKind, Emission, Referent,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::budget::StateBudget;
 use crate::correlation::{Correlation, Referent};
 use crate::detection::DetectionRule;
 use crate::diagnostic::Span;
@@ -102,6 +103,8 @@ pub struct RuleHeader {
     pub falsepositives: Vec<String>,
     /// Which of its alerts are only counted; none: all of them are sent.
     pub suppress: Option<Suppress>,
+    /// How much it may keep of what is not decided yet.
+    pub state: StateBudget,
     /// The file, as it was named to [`crate::load()`].
     pub file: Arc<Path>,
     /// Where the rule's title stands in the file.

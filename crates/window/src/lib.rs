@@ -12,6 +12,7 @@
 
 mod batch;
 mod bounded;
+mod budget;
 mod clock;
 mod correlate;
 mod error;
@@ -30,11 +31,14 @@ mod sources;
 mod tables;
 mod watermark;
 
+pub use budget::Budget;
 pub use clock::SourceClock;
 pub use error::{CompileError, WindowError};
 pub use frame::{FrameError, is_intact};
 pub use merger::Merger;
-pub use outcome::{Contribution, Correlated, Late, LateKind, Opening, Outcome, Phase, RollupRow};
+pub use outcome::{
+    Contribution, Correlated, GivenUp, Late, LateKind, Opening, Outcome, Phase, RollupRow,
+};
 pub use partials::{Partials, RowOrigins};
 pub use plan::Plan;
 pub use snapshot::{Gathered, Gathering, SnapshotError, SnapshotName, readdress};

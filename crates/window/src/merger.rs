@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use rustc_hash::FxHashMap;
 
+use crate::budget::Budget;
 use crate::correlate::{GroupEvents, Machines, ValueKind, decode_section};
 use crate::error::WindowError;
 use crate::frame::{Fingerprint, Frame, FrameError, Section, SectionKind, corrupt};
@@ -29,6 +30,7 @@ pub struct Merger {
     correlations: Machines,
     rollups: Vec<RollupWindows>,
     unknown_sections: u64,
+    budget: Budget,
 }
 
 impl Merger {
@@ -44,8 +46,16 @@ impl Merger {
             watermark: Watermark::default(),
             sources: Sources::default(),
             unknown_sections: 0,
+            budget: Budget::UNLIMITED,
             plan,
         }
+    }
+
+    /// From now on rules keep no more than this, where they do not say otherwise themselves.
+    #[must_use]
+    pub fn within(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
     }
 
     /// From now on these rules hold. A rule that means what it meant keeps its state, whatever its place in the plan; what others
@@ -300,10 +310,14 @@ impl Merger {
             self.correlations
                 .advance(watermark_ns, &self.sources, &mut found);
         }
+        let given_up = self
+            .correlations
+            .give_up(&self.budget, &self.sources, &mut found);
         self.correlations
             .tell(self.watermark.get(), &self.sources, &mut found);
         in_order(&mut found);
         outcomes.extend(found.into_iter().map(Outcome::Correlated));
+        outcomes.extend(given_up.into_iter().map(Outcome::GivenUp));
     }
 
     /// Closes the windows of rollups that the watermark has passed.

@@ -15,6 +15,17 @@ pub enum Outcome {
     Rollup(RollupRow),
     /// Something came too late to count.
     Late(Late),
+    /// A rule would have kept more than it may.
+    GivenUp(GivenUp),
+}
+
+/// Groups that were given up, so that their rule keeps no more than it may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// The correlation, or the rule whose alerts were to be suppressed.
+    pub rule: Referent,
+    /// How many groups went.
+    pub groups: u64,
 }
 
 /// Events that together satisfied a correlation.
@@ -48,6 +59,8 @@ pub struct Correlated {
     pub revision: u32,
     /// Whether it may still change.
     pub phase: Phase,
+    /// It may lack events: the rule, and those below it, had given up this many groups by then. 0: it lacks none.
+    pub given_up: u64,
     /// It is no finding of its own but the first alert of this rule in a span of suppression, with those that are only counted: an event
     /// each in `events`, or a finding each in `parts`.
     pub suppresses: Option<Referent>,

@@ -135,6 +135,7 @@ pub(super) fn start(
         commit_records: None,
         heartbeat: HEARTBEAT,
         max_skew: config.max_skew,
+        state: config.state,
         limits: config.limits,
         run,
     };

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::through::Through;
+use haechi_engine::settings::State;
 use haechi_engine::{Input, Limits, Outputs};
 use haechi_log::Delivery;
 
@@ -34,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) commit_interval: Duration,
     /// How far a partition may be ahead of the slowest in event time.
     pub(crate) max_skew: Duration,
+    pub(crate) state: State,
     /// How often rule files are looked at; zero: only when asked to.
     pub(crate) reload_interval: Duration,
     /// librdkafka properties, secrets resolved.

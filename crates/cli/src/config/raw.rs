@@ -28,6 +28,8 @@ pub(super) struct Config {
     #[serde(default)]
     pub(super) snapshots: Snapshots,
     #[serde(default)]
+    pub(super) state: State,
+    #[serde(default)]
     pub(super) limits: Limits,
     pub(super) http: Option<Http>,
 }
@@ -103,6 +105,13 @@ pub(super) struct Exchange {
 pub(super) struct Snapshots {
     pub(super) topic: Option<Spanned<String>>,
     pub(super) interval: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    pub(super) groups: Option<Spanned<usize>>,
+    pub(super) bytes: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

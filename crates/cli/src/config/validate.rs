@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haechi_alert::Schema;
+use haechi_engine::settings::State;
 use haechi_engine::{Input, Limits, Outputs, TopicFilter};
 use haechi_log::{Delivery, Start};
 use serde_saphyr::Spanned;
@@ -118,6 +119,7 @@ impl Validator<'_> {
             snapshots_interval: self
                 .duration(raw.snapshots.interval.as_ref(), Duration::from_secs(60))?,
             inputs,
+            state: self.state(&raw.state)?,
             limits,
             http,
             app,
@@ -297,6 +299,24 @@ impl Validator<'_> {
             rollups: topic(raw.rollups.topic.as_ref(), "rollups")?,
             dead_letters: topic(raw.dead_letters.topic.as_ref(), "dead-letters")?,
             late: topic(raw.late.topic.as_ref(), "late")?,
+        })
+    }
+
+    fn state(&self, raw: &raw::State) -> Result<State, ConfigError> {
+        let default = State::default();
+        let groups = raw.groups.as_ref();
+        Ok(State {
+            groups: match groups {
+                Some(groups) => self.positive(groups, "groups")? as u64,
+                None => default.groups,
+            },
+            bytes: self.bytes(raw.bytes.as_ref(), usize::MAX).map(|bytes| {
+                if raw.bytes.is_some() {
+                    bytes as u64
+                } else {
+                    default.bytes
+                }
+            })?,
         })
     }
 

@@ -54,6 +54,7 @@ pub(crate) fn rule(logsource: Logsource, condition: Expr) -> Arc<DetectionRule> 
         references: Vec::new(),
         falsepositives: Vec::new(),
         suppress: None,
+        state: haechi_rules::StateBudget::default(),
         file: Path::new("test.yml").into(),
         span: Span::default(),
     };

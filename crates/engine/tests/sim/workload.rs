@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use haechi_engine::settings::{Exchange, Snapshots};
+use haechi_engine::settings::{Exchange, Snapshots, State};
 use haechi_engine::{Input, Limits, Metrics, Outputs, Program, Run, Settings, TopicFilter};
 use haechi_log::{Start, TopicPartition};
 use rand::rngs::StdRng;
@@ -229,6 +229,7 @@ impl Plan {
             commit_records: None,
             heartbeat: Duration::from_secs(1),
             max_skew: Duration::from_secs(if self.skewed { 8 } else { 3600 }),
+            state: State::default(),
             limits: Limits::default(),
             run: Run::Endless,
         }

@@ -11,7 +11,7 @@ use haechi_rules::Referent;
 use hashbrown::HashMap;
 
 use super::Event;
-use super::groups::{Group, Place};
+use super::groups::{Group, Moment, Place};
 use super::machine::Machine;
 use super::parts::Moves;
 use super::saved::{DEEPEST, Names, load_event, load_finding, save_event, save_finding};
@@ -302,6 +302,7 @@ impl<V: Held> Machine<V> {
         let place = self.groups.place(key);
         let group = place.and_then(|place| self.take_in_order(place, sources));
         let items = group.as_ref().map_or(&[][..], |group| &group.items);
+        let lost_ns = group.as_ref().map_or(Moment::NONE, |group| group.lost_ns);
         let mut now: Vec<Finding> = Vec::new();
         let mut waits_for = None;
         self.scan(items, i64::MAX, &mut |window, number| {
@@ -321,7 +322,7 @@ impl<V: Held> Machine<V> {
             };
             if let Some(told) = earlier.as_ref().filter(|told| unchanged(told)) {
                 now.push(told.clone());
-            } else if let Some(mut new) = self.finding(key, window, number, sources) {
+            } else if let Some(mut new) = self.finding((key, lost_ns), window, number, sources) {
                 new.phase = Phase::Open;
                 let revision = |told: &Finding| told.said.revision.saturating_add(1);
                 new.revision = earlier.as_ref().map_or(0, revision);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use haechi_rules::Referent;
 
+use super::groups::Moment;
 use super::judge::Pace;
 use super::machine::{Item, Machine};
 use super::tally::Held;
@@ -12,10 +13,10 @@ use crate::outcome::{Contribution, Correlated, Opening, Phase};
 use crate::sources::Sources;
 
 impl<V: Held> Machine<V> {
-    /// The finding of a window, with the number that was compared.
+    /// The finding of a window, with the number that was compared. Of its group there is the key, and what it may lack.
     pub(super) fn finding(
         &self,
-        key: &[u8],
+        (key, lost_ns): (&[u8], Moment),
         window: &[Item<V>],
         number: f64,
         sources: &Sources,
@@ -65,6 +66,7 @@ impl<V: Held> Machine<V> {
             opening,
             revision: 0,
             phase: Phase::Final,
+            given_up: self.lost.of_window(head.time_ns, lost_ns),
             suppresses: self.node.suppresses(),
         })
     }

@@ -36,6 +36,8 @@ pub(super) struct Group<V> {
     pub(super) taken_ns: Moment,
     /// When to look at it next; none when it is not scheduled.
     pub(super) due_ns: Moment,
+    /// It came when others had been given up, and may have been one of them: windows that begin before may lack events.
+    pub(super) lost_ns: Moment,
 }
 
 /// A time that may be absent, in eight bytes: the end of a window, which is never the first of all times.
@@ -44,6 +46,14 @@ pub(super) struct Moment(i64);
 
 impl Moment {
     pub(super) const NONE: Self = Self(i64::MIN);
+
+    pub(super) fn to_le_bytes(self) -> [u8; 8] {
+        self.0.to_le_bytes()
+    }
+
+    pub(super) fn from_le_bytes(bytes: [u8; 8]) -> Self {
+        Self(i64::from_le_bytes(bytes))
+    }
 
     pub(super) fn get(self) -> Option<i64> {
         (self != Self::NONE).then_some(self.0)
@@ -63,6 +73,7 @@ impl<V> Default for Group<V> {
             sorted: true,
             taken_ns: Moment::NONE,
             due_ns: Moment::NONE,
+            lost_ns: Moment::NONE,
         }
     }
 }
@@ -157,6 +168,14 @@ impl<V> Groups<V> {
     /// All groups with their keys, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &Group<V>)> {
         self.slots.iter().map(|(_, slot)| (&*slot.key, &slot.group))
+    }
+
+    /// All groups with their places, in no order.
+    pub(super) fn places(&self) -> impl Iterator<Item = (Place, &Group<V>)> {
+        let place = |slot| Place::try_from(slot).unwrap_or(Place::MAX);
+        self.slots
+            .iter()
+            .map(move |(slot, of)| (place(slot), &of.group))
     }
 
     /// Moves all groups to the first places, and gives memory back. Answers where each is now, and when it is due.

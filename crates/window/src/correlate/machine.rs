@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::Event;
 use super::agenda::Agenda;
 use super::early::Told;
+use super::give_up::Lost;
 use super::groups::{Group, Groups, Moment, Place};
 use super::judge::{Pace, Seen};
 use super::node::Node;
@@ -31,6 +32,7 @@ pub(crate) struct Machine<V> {
     pub(super) parts: Parts,
     /// Of a rule that emits early, what it has told.
     pub(super) told: Option<Told>,
+    pub(super) lost: Lost,
     /// Items in lists beside their groups.
     pub(super) listed: usize,
     /// Bytes of keys and of values that are not part of their items.
@@ -61,6 +63,7 @@ impl<V: Held> Machine<V> {
             node,
             groups: Groups::default(),
             parts: Parts::default(),
+            lost: Lost::NOTHING,
             listed: 0,
             bytes: 0,
         }
@@ -87,6 +90,9 @@ impl<V: Held> Machine<V> {
         let taken_ns = group.taken_ns.get();
         if taken_ns.is_some_and(|taken_ns| event.time_ns < taken_ns) {
             return Arrival::Late;
+        }
+        if is_new {
+            group.lost_ns = self.lost.before_ns;
         }
         self.bytes += value.bytes() + if is_new { key.len() } else { 0 };
         let later = |last: &Item<V>| last.event.time_ns < event.time_ns;
@@ -145,13 +151,17 @@ impl<V: Held> Machine<V> {
 
     /// Approximate bytes held.
     pub(super) fn size(&self) -> usize {
+        self.kept_bytes() + self.told.as_ref().map_or(0, Told::size)
+    }
+
+    /// Approximate bytes of groups, with the findings that are counted in them. It depends on nothing but what is in them.
+    pub(super) fn kept_bytes(&self) -> usize {
         // Each has a place in the agenda.
         let group = Groups::<V>::BYTES + 2 * size_of::<Place>();
         self.listed * size_of::<Item<V>>()
             + self.bytes
             + self.groups.len() * group
             + self.parts.size()
-            + self.told.as_ref().map_or(0, Told::size)
     }
 
     /// Takes a group's events out, to be put back: its place stays its own.
@@ -183,7 +193,8 @@ impl<V: Held> Machine<V> {
         let mut told = self.told.take();
         let key = self.groups.key(place).unwrap_or_default();
         let (decided, taken_ns) = self.scan(&group.items, watermark_ns, &mut |window, number| {
-            let Some(mut finding) = self.finding(key, window, number, sources) else {
+            let Some(mut finding) = self.finding((key, group.lost_ns), window, number, sources)
+            else {
                 return;
             };
             let is_news = match (&mut told, window.first()) {

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
+use haechi_rules::Referent;
 use rustc_hash::FxHashMap;
 
+use super::give_up::Lost;
 use super::machine::{Arrival, Machine};
-use super::node::Node;
+use super::node::{Node, Parent};
 use super::parts::Moves;
 use super::saved::Names;
 use super::section::GroupEvents;
 use super::tally::Held;
 use super::value::{Value, ValueKind, Values};
+use crate::budget::Budget;
 use crate::frame::{Fingerprint, FrameError, corrupt};
-use crate::outcome::{Correlated, Late, LateKind, in_order};
+use crate::outcome::{Correlated, GivenUp, Late, LateKind, in_order};
 use crate::plan::RuleIds;
 use crate::share::Share;
 use crate::snapshot::{Chunk, Kind, Writer};
@@ -122,6 +125,7 @@ impl Machines {
             (Some(Any::Plain(of)), Kind::Groups) => of.load(&mut chunk.body, share),
             (Some(Any::Numbers(of)), Kind::GroupsOfNumbers) => of.load(&mut chunk.body, share),
             (Some(Any::Tuples(of)), Kind::GroupsOfTuples) => of.load(&mut chunk.body, share),
+            (Some(any), Kind::Lost) => with!(any, of => of.load_lost(&mut chunk.body, share)),
             (Some(any), Kind::Findings) => {
                 with!(any, of => of.load_findings(names, sources, &mut chunk.body))
             }
@@ -198,25 +202,86 @@ impl Machines {
             };
             let mut findings = Vec::new();
             with!(any, of => of.advance(node.watermark_ns(watermark_ns), sources, &mut findings));
-            let Some(any) = parent
-                .node
-                .checked_sub(at + 1)
-                .and_then(|at| above.get_mut(at))
-            else {
-                continue;
+            pass_on(findings, parent, at, above);
+        }
+    }
+
+    /// Gives groups up where a correlation keeps more than it may. Findings that are told for it come to `found`.
+    pub(crate) fn give_up(
+        &mut self,
+        budget: &Budget,
+        sources: &Sources,
+        found: &mut Vec<Correlated>,
+    ) -> Vec<GivenUp> {
+        let mut given_up = Vec::new();
+        // What those below have given up just now.
+        let mut carried: FxHashMap<usize, u64> = FxHashMap::default();
+        for at in 0..self.0.len() {
+            let Some((below, above)) = self.0.split_at_mut_checked(at + 1) else {
+                break;
             };
-            // They are numbered there.
-            in_order(&mut findings);
-            for finding in findings {
-                if let Some((key, value)) = parent.event_of(&finding) {
-                    with!(any, of => of.add_finding(&key, finding, parent.position, value));
+            let Some(any) = below.last_mut() else {
+                break;
+            };
+            let node = with!(&*any, of => Arc::clone(&of.node));
+            let share = budget.share(&node.rule.header.state);
+            let mut findings = Vec::new();
+            let groups = with!(any, of => of.give_up(share, sources, &mut findings));
+            let news = groups + carried.remove(&at).unwrap_or(0);
+            if groups > 0 {
+                let rule = node
+                    .suppresses()
+                    .unwrap_or(Referent::Correlation(node.index));
+                given_up.push(GivenUp { rule, groups });
+            }
+            match &node.parent {
+                None => found.extend(findings),
+                Some(parent) => {
+                    let lost = with!(&*any, of => of.lost);
+                    pass_on(findings, parent, at, above);
+                    if news > 0
+                        && let Some(any) = parent.above(at, above)
+                    {
+                        *carried.entry(parent.node).or_default() += news;
+                        with!(any, of => of.lacks_below(&node, lost, news));
+                    }
                 }
             }
+        }
+        given_up
+    }
+}
+
+/// Gives the findings of a correlation to the one that counts them. `above` are those behind it.
+fn pass_on(mut findings: Vec<Correlated>, parent: &Parent, at: usize, above: &mut [Any]) {
+    let Some(any) = parent.above(at, above) else {
+        return;
+    };
+    // They are numbered there.
+    in_order(&mut findings);
+    for finding in findings {
+        if let Some((key, value)) = parent.event_of(&finding) {
+            with!(any, of => of.add_finding(&key, finding, parent.position, value));
         }
     }
 }
 
+impl Parent {
+    /// The machine of the parent, among those behind the one at this place.
+    fn above<'a>(&self, at: usize, above: &'a mut [Any]) -> Option<&'a mut Any> {
+        above.get_mut(self.node.checked_sub(at + 1)?)
+    }
+}
+
 impl<V: Held> Machine<V> {
+    /// A correlation below has given groups up: windows that their findings could have been in, or begun before, lack them.
+    fn lacks_below(&mut self, below: &Node, lost: Lost, groups: u64) {
+        let ends_ns = lost.before_ns.get().max(lost.below_ns.get());
+        let ends_ns = ends_ns.map(|ns| self.window_end(ns.saturating_add(below.rule.timespan_ns)));
+        self.lost.below_ns = ends_ns.max(self.lost.below_ns.get()).into();
+        self.lost.below_groups = self.lost.below_groups.saturating_add(groups);
+    }
+
     /// The same correlation in another plan: its rules may stand elsewhere there.
     fn adopt(&mut self, node: Arc<Node>, moves: &Moves) {
         self.node = node;

@@ -7,6 +7,7 @@
 mod agenda;
 mod early;
 mod finding;
+mod give_up;
 mod groups;
 mod judge;
 mod machine;

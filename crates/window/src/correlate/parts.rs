@@ -16,8 +16,10 @@ const PART: u32 = u32::MAX;
 /// The findings that the events of one correlation stand for.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    pub(super) parts: FxHashMap<i64, Arc<Correlated>>,
+    parts: FxHashMap<i64, Arc<Correlated>>,
     pub(super) next: i64,
+    /// Approximate bytes of them.
+    bytes: usize,
 }
 
 impl Parts {
@@ -26,13 +28,26 @@ impl Parts {
         let number = self.next;
         self.next += 1;
         let time_ns = finding.time_ns;
-        self.parts.insert(number, Arc::new(finding));
+        self.insert(number, finding);
         Event {
             time_ns,
             offset: number,
             source: PART,
             position,
         }
+    }
+
+    /// Takes a finding in under its number.
+    pub(super) fn insert(&mut self, number: i64, finding: Correlated) {
+        self.bytes += size(&finding);
+        if let Some(old) = self.parts.insert(number, Arc::new(finding)) {
+            self.bytes -= size(&old);
+        }
+    }
+
+    /// All findings with their numbers, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&i64, &Arc<Correlated>)> {
+        self.parts.iter()
     }
 
     /// The finding of an event, if it is one.
@@ -45,7 +60,8 @@ impl Parts {
     /// Forgets the finding of an event that is used up.
     pub(super) fn forget(&mut self, event: &Event) {
         if event.source == PART {
-            self.parts.remove(&event.offset);
+            let gone = self.parts.remove(&event.offset);
+            self.bytes -= gone.map_or(0, |gone| size(&gone));
         }
     }
 
@@ -54,6 +70,7 @@ impl Parts {
         let parts = events.filter(|event| event.source == PART);
         let used: FxHashSet<i64> = parts.map(|event| event.offset).collect();
         self.parts.retain(|number, _| used.contains(number));
+        self.bytes = self.parts.values().map(|part| size(part)).sum();
     }
 
     /// The rules have other numbers now.
@@ -65,10 +82,7 @@ impl Parts {
 
     /// Approximate bytes held.
     pub(super) fn size(&self) -> usize {
-        let one = |part: &Arc<Correlated>| {
-            size_of::<Correlated>() + part.events.len() * size_of::<Contribution>()
-        };
-        self.parts.values().map(one).sum()
+        self.bytes
     }
 
     /// The order of events: time, topic, partition, offset, then the rule. A finding stands behind its last event; the numbers
@@ -103,6 +117,10 @@ impl Parts {
                 .map(|source| (source, event.offset)),
         }
     }
+}
+
+fn size(part: &Correlated) -> usize {
+    size_of::<Correlated>() + part.events.len() * size_of::<Contribution>()
 }
 
 /// Where the rules of an old plan stand in a new one.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::groups::Group;
+use super::give_up::Lost;
+use super::groups::{Group, Moment};
 use super::machine::{Item, Machine};
 use super::tally::Held;
 use super::{Event, group_key};
@@ -20,6 +21,8 @@ use crate::sources::Sources;
 const SORTED: u8 = 1;
 /// Some of a group's time has been used up.
 const TAKEN: u8 = 2;
+/// Beside a finding's phase: it may lack events, and how many groups were given up follows.
+const LACKS: u8 = 32;
 /// Events written in one go; a group of more goes on in a further item.
 const RUN: usize = 1024;
 /// Bytes of an event without its value.
@@ -47,7 +50,7 @@ impl<V: Held> Machine<V> {
         writer.finish();
         let next = self.parts.next.to_le_bytes();
         writer.begin(Kind::Findings, &self.node.fingerprint, &next);
-        let parts: BTreeMap<_, _> = self.parts.parts.iter().collect();
+        let parts: BTreeMap<_, _> = self.parts.iter().collect();
         for (number, finding) in parts {
             writer.item(|bytes| {
                 bytes.extend(number.to_le_bytes());
@@ -55,6 +58,7 @@ impl<V: Held> Machine<V> {
             });
         }
         writer.finish();
+        self.save_lost(writer);
         if let Some(told) = &self.told {
             told.save(&self.node.fingerprint, ids, sources, writer);
         }
@@ -118,6 +122,61 @@ impl<V: Held> Machine<V> {
         }
     }
 
+    /// What was given up, and which groups may lack something for it; nothing where nothing was.
+    fn save_lost(&self, writer: &mut Writer<'_>) {
+        let mut groups: Vec<_> = self.groups.iter().collect();
+        groups.retain(|(_, group)| group.lost_ns != Moment::NONE);
+        groups.sort_unstable_by_key(|(key, _)| *key);
+        writer.begin(Kind::Lost, &self.node.fingerprint, &[]);
+        if self.lost != Lost::NOTHING {
+            writer.item(|bytes| {
+                bytes.push(0);
+                bytes.extend(self.lost.groups.to_le_bytes());
+                bytes.extend(self.lost.before_ns.to_le_bytes());
+                bytes.extend(self.lost.below_groups.to_le_bytes());
+                bytes.extend(self.lost.below_ns.to_le_bytes());
+            });
+        }
+        for (key, group) in groups {
+            writer.item(|bytes| {
+                bytes.push(1);
+                put_bytes(bytes, key);
+                bytes.extend(group.lost_ns.to_le_bytes());
+            });
+        }
+        writer.finish();
+    }
+
+    /// Takes in what [`Self::save`] wrote of what was given up; the groups are here already, as far as they are in this share.
+    pub(super) fn load_lost(
+        &mut self,
+        bytes: &mut Bytes<'_>,
+        share: Option<Share>,
+    ) -> Result<(), FrameError> {
+        while !bytes.is_empty() {
+            if bytes.array("kind")? == [0] {
+                self.lost = Lost {
+                    groups: u64::from_le_bytes(bytes.array("number")?),
+                    before_ns: Moment::from_le_bytes(bytes.array("time")?),
+                    below_groups: u64::from_le_bytes(bytes.array("number")?),
+                    below_ns: Moment::from_le_bytes(bytes.array("time")?),
+                };
+                continue;
+            }
+            let len = bytes.count("key")?;
+            let key = bytes.take(len, "key")?;
+            let lost_ns = Moment::from_le_bytes(bytes.array("time")?);
+            if !self.node.is_in(key, share) {
+                continue;
+            }
+            let place = self.groups.place(key);
+            let group = place.and_then(|place| self.groups.get_mut(place));
+            let group = group.ok_or_else(|| corrupt("a group that is not there"))?;
+            group.lost_ns = lost_ns;
+        }
+        Ok(())
+    }
+
     /// Takes in what [`Self::save`] wrote of findings.
     pub(super) fn load_findings(
         &mut self,
@@ -129,7 +188,7 @@ impl<V: Held> Machine<V> {
         while !bytes.is_empty() {
             let number = i64::from_le_bytes(bytes.array("finding")?);
             let finding = load_finding(names, sources, bytes, DEEPEST)?;
-            self.parts.parts.insert(number, Arc::new(finding));
+            self.parts.insert(number, finding);
         }
         Ok(())
     }
@@ -214,14 +273,18 @@ pub(super) fn save_finding(
     }
     save_opening(&finding.opening, ids, sources, bytes);
     bytes.extend(finding.revision.to_le_bytes());
+    let lacks = if finding.given_up > 0 { LACKS } else { 0 };
     match &finding.phase {
-        Phase::Final => bytes.push(0),
-        Phase::Open => bytes.push(1),
-        Phase::Withdrawn(None) => bytes.push(2),
+        Phase::Final => bytes.push(lacks),
+        Phase::Open => bytes.push(1 | lacks),
+        Phase::Withdrawn(None) => bytes.push(2 | lacks),
         Phase::Withdrawn(Some(opening)) => {
-            bytes.push(3);
+            bytes.push(3 | lacks);
             save_opening(opening, ids, sources, bytes);
         }
+    }
+    if lacks != 0 {
+        bytes.extend(finding.given_up.to_le_bytes());
     }
 }
 
@@ -280,12 +343,18 @@ pub(super) fn load_finding(
     })?;
     let opening = load_opening(names, sources, bytes, depth)?;
     let revision = u32::from_le_bytes(bytes.array("finding")?);
-    let phase = match bytes.array("finding")? {
-        [0] => Phase::Final,
-        [1] => Phase::Open,
-        [2] => Phase::Withdrawn(None),
-        [3] => Phase::Withdrawn(Some(load_opening(names, sources, bytes, depth)?)),
-        [other] => return Err(corrupt(&format!("a finding in unknown phase {other}"))),
+    let [said] = bytes.array("finding")?;
+    let phase = match said & !LACKS {
+        0 => Phase::Final,
+        1 => Phase::Open,
+        2 => Phase::Withdrawn(None),
+        3 => Phase::Withdrawn(Some(load_opening(names, sources, bytes, depth)?)),
+        other => return Err(corrupt(&format!("a finding in unknown phase {other}"))),
+    };
+    let given_up = if said & LACKS == 0 {
+        0
+    } else {
+        u64::from_le_bytes(bytes.array("finding")?)
     };
     Ok(Correlated {
         rule,
@@ -300,6 +369,7 @@ pub(super) fn load_finding(
         opening,
         revision,
         phase,
+        given_up,
         // A finding that is kept is counted by another correlation; what is told early says it itself.
         suppresses: None,
     })

@@ -25,6 +25,7 @@
 //! | 7: sessions of a rollup | partials until the end (u32 length, an IPC message) |
 //! | 8: findings that a correlation has told early | findings until the end: key (u32 length, bytes), the first event (as in a group), how many items u32, u8 1 when it was withdrawn, the finding as it was told |
 //! | 9: groups of a correlation whose findings wait to be told | groups until the end: time i64, key (u32 length, bytes) |
+//! | 12: what a correlation has given up; only where it has | items until the end: u8 0, groups u64, time i64, groups below it u64, time i64; or u8 1 and a group that came later: key (u32 length, bytes), time i64. The least of all times stands for none |
 //! | 255: end | count of the chunks before it, and the 32-byte BLAKE3 digest of their checksums, in order |
 //!
 //! Rules are named by fingerprint, and in findings by their ids: a reader with other rules takes what means the same and leaves the
@@ -128,11 +129,12 @@ pub(crate) enum Kind {
     Sessions,
     Told,
     Waiting,
+    Lost,
     End,
 }
 
 impl Kind {
-    const ALL: [(Self, u8); 11] = [
+    const ALL: [(Self, u8); 12] = [
         (Self::Time, 0),
         (Self::Groups, 1),
         (Self::GroupsOfNumbers, 2),
@@ -143,6 +145,7 @@ impl Kind {
         (Self::Sessions, 7),
         (Self::Told, 8),
         (Self::Waiting, 9),
+        (Self::Lost, 12),
         (Self::End, 255),
     ];
 

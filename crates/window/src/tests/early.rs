@@ -31,7 +31,7 @@ fn told(plan: &Arc<Plan>, records: &[Vec<u8>]) -> Vec<Vec<Correlated>> {
     let mut merger = Merger::new(Arc::clone(plan), 0);
     let found = |outcome| match outcome {
         Outcome::Correlated(found) => Some(found),
-        Outcome::Rollup(_) | Outcome::Late(_) => None,
+        Outcome::Rollup(_) | Outcome::Late(_) | Outcome::GivenUp(_) => None,
     };
     let one = |(number, record): (usize, &Vec<u8>)| {
         if number % 3 == 2 {

@@ -7,6 +7,7 @@
     clippy::panic
 )]
 
+mod budgets;
 mod correlations;
 mod counting;
 mod early;

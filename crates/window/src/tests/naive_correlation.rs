@@ -203,6 +203,7 @@ fn of_group(
                 },
                 revision: 0,
                 phase: Phase::Final,
+                given_up: 0,
                 suppresses: None,
             });
         }

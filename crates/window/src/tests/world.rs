@@ -34,6 +34,7 @@ pub(super) fn header(id: &str) -> RuleHeader {
         references: Vec::new(),
         falsepositives: Vec::new(),
         suppress: None,
+        state: haechi_rules::StateBudget::default(),
         file: Path::new("rules.yml").into(),
         span: Span::default(),
     }

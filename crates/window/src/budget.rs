@@ -1,0 +1,42 @@
+//! How much of what is not decided yet may be kept.
+
+use haechi_rules::StateBudget;
+
+/// How much each rule that does not say otherwise may keep, in all exchange partitions together. Each of them gets an equal share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Groups.
+    pub groups: u64,
+    /// Bytes, approximately.
+    pub bytes: u64,
+    /// How many exchange partitions there are.
+    pub partitions: u32,
+}
+
+/// What a rule may keep in one exchange partition.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowance {
+    pub(crate) groups: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Budget {
+    /// As much as comes.
+    pub const UNLIMITED: Self = Self {
+        groups: u64::MAX,
+        bytes: u64::MAX,
+        partitions: 1,
+    };
+
+    /// The share of a rule.
+    pub(crate) fn share(&self, rule: &StateBudget) -> Allowance {
+        let share = |all: u64| {
+            let of = all.div_ceil(u64::from(self.partitions.max(1)));
+            usize::try_from(of).unwrap_or(usize::MAX)
+        };
+        Allowance {
+            groups: share(rule.groups.unwrap_or(self.groups)),
+            bytes: share(rule.bytes.unwrap_or(self.bytes)),
+        }
+    }
+}
