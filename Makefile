@@ -76,6 +76,14 @@ bench-recovery: ## how long events wait when a pod is killed that holds the wind
 	cargo build --release --bin haechi
 	HAECHI_BIN=$(CURDIR)/target/release/haechi dev/with-kafka bench cargo bench -p haechi-benches --bench recovery
 
+.PHONY: bench-state
+bench-state: ## what open correlations cost: events a second by type, memory of 10 million groups, snapshots of one million
+	@dev/setup rust build
+	cargo build --release --example state
+	target/release/examples/state rates
+	target/release/examples/state size
+	target/release/examples/state snapshot
+
 .PHONY: steady
 steady: ## MINUTES=60 of steady load (HAECHI_STEADY_RATE=2000 events a second): memory, and the time from event to alert
 	@dev/setup
