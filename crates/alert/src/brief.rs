@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::finding::{Coordinates, Evidence, Finding, Kind};
-use crate::ocsf::{Emitted, Suppressed, given_up};
+use crate::ocsf::{Emitted, Memory, Suppressed, given_up};
 use crate::renderer::Limits;
 use crate::rollup::Rollup;
 use crate::spelling::{Entries, List, Time};
@@ -37,6 +37,9 @@ pub(crate) struct Brief<'a, E> {
     /// And where the finding is in its life.
     #[serde(skip_serializing_if = "Option::is_none")]
     emission: Option<Emitted>,
+    /// Where something is new and there are too many values to know them all, what is known of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<Memory>,
     /// Where only the first alerts are sent, what this one stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     suppression: Option<Suppressed<'a>>,
@@ -80,6 +83,7 @@ impl<'a> Brief<'a, ()> {
                     .is_some_and(|computed| computed.emission.is_some()))
             .then(|| finding.uid()),
             emission: Emitted::of(finding),
+            memory: Memory::of(finding),
             suppression: Suppressed::of(finding),
             given_up: given_up(finding),
         }

@@ -66,6 +66,19 @@ pub struct Computed<'a> {
     pub opening: Opening<'a>,
     /// Of a rule that emits early, where the finding is in its life.
     pub emission: Option<Emission>,
+    /// Where something is new, and not all that was before it is known, what is.
+    pub recall: Option<Recall>,
+}
+
+/// What was known when a value was found to be new, where there were too many values to know them all.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recall {
+    /// How many values are known for certain.
+    pub exactly: u64,
+    /// The part of new values that were taken for ones seen before: from 0 to 1.
+    pub mistaken: f64,
+    /// Values seen last up to this time, nanoseconds since the Unix epoch, were forgotten before the timespan was over.
+    pub forgotten_ns: Option<i64>,
 }
 
 /// Where a finding that may be told more than once is in its life.

@@ -23,7 +23,7 @@ mod spelling;
 mod uid;
 
 pub use finding::{
-    Computed, Coordinates, Emission, Evidence, Finding, Kind, Part, State, Suppression,
+    Computed, Coordinates, Emission, Evidence, Finding, Kind, Part, Recall, State, Suppression,
 };
 pub use late::{Late, LateSubject};
 pub use renderer::{Limits, Renderer};

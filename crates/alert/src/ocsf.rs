@@ -166,6 +166,8 @@ struct Native<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     emission: Option<Emitted>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<Memory>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     suppression: Option<Suppressed<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     given_up: Option<u64>,
@@ -174,6 +176,28 @@ struct Native<'a> {
 /// How many groups the rule had given up, where the finding may lack events for it.
 pub(crate) fn given_up(finding: &Finding<'_>) -> Option<u64> {
     Some(finding.given_up).filter(|groups| *groups > 0)
+}
+
+/// How far it is certain that something is new.
+#[derive(Serialize)]
+pub(crate) struct Memory {
+    exact_values: u64,
+    false_seen_rate: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forgotten_until: Option<Time>,
+}
+
+impl Memory {
+    pub(crate) fn of(finding: &Finding<'_>) -> Option<Self> {
+        let recall = finding.correlation?.recall?;
+        // Three digits say enough.
+        let rate = format!("{:.2e}", recall.mistaken);
+        Some(Self {
+            exact_values: recall.exactly,
+            false_seen_rate: rate.parse().unwrap_or(recall.mistaken),
+            forgotten_until: recall.forgotten_ns.map(Time),
+        })
+    }
 }
 
 /// What the first alert of a span of suppression stands for.
@@ -509,6 +533,7 @@ fn native<'a>(finding: &Finding<'a>, evidences_omitted: Option<usize>) -> Native
         references: &rule.references,
         evidences_omitted,
         emission: Emitted::of(finding),
+        memory: Memory::of(finding),
         suppression: Suppressed::of(finding),
         given_up: given_up(finding),
     }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use haechi_alert::{
     Computed, Coordinates, Emission, Evidence, Finding, Kind, Late, LateSubject, Limits, Opening,
-    Part, Renderer, Rollup, Schema, State, correlation_uid, finding_uid,
+    Part, Recall, Renderer, Rollup, Schema, State, correlation_uid, finding_uid,
 };
 use haechi_rules::{Level, Logsource, RuleHeader, Span};
 use serde_json::{Value, json};
@@ -154,6 +154,7 @@ fn told(count: u32, alerts: bool, limits: Limits, emission: Option<Emission>) ->
             parts: &[],
             opening: Opening::Event(at("sshd-a", 0, 0)),
             emission,
+            recall: None,
         }),
         evidence: &evidence,
         suppression: None,
@@ -387,6 +388,11 @@ fn a_correlation_of_correlations_names_their_findings() {
                 parts: &parts,
                 opening: Opening::Finding(uid),
                 emission: None,
+                recall: Some(Recall {
+                    exactly: 100_000,
+                    mistaken: 1.234_567e-5,
+                    forgotten_ns: Some(NOON_NS),
+                }),
             }),
             evidence: &evidence,
             suppression: None,
@@ -409,6 +415,8 @@ fn a_correlation_of_correlations_names_their_findings() {
     assert_eq!(analytics, [&*base.id, &*inner.id]);
     let computed = &heard["unmapped"]["haechi"]["correlation"];
     assert_eq!(*computed, json!({"type": "value_avg", "value": 1.5}));
+    let memory = json!({"exact_values": 100_000, "false_seen_rate": 1.23e-5, "forgotten_until": heard["unmapped"]["haechi"]["time"]});
+    assert_eq!(heard["unmapped"]["haechi"]["memory"], memory);
     let silent = document(false, 1e300);
     assert!(silent["finding_info"].get("related_events").is_none());
     assert_eq!(

@@ -358,6 +358,11 @@ impl Emitter {
                 parts: &parts,
                 opening,
                 emission,
+                recall: found.recall.map(|of| alert::Recall {
+                    exactly: of.exactly,
+                    mistaken: of.mistaken,
+                    forgotten_ns: of.forgotten_ns,
+                }),
             }),
             evidence: &evidence,
             suppression,

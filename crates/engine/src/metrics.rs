@@ -53,6 +53,7 @@ pub struct Metrics {
     assigned: IntGaugeVec,
     state_bytes: IntGaugeVec,
     given_up: IntCounterVec,
+    terms: IntGaugeVec,
     held: IntGaugeVec,
     rss: IntGauge,
     pub(crate) restarts: IntCounter,
@@ -145,6 +146,7 @@ impl Metrics {
             assigned: b.add(IntGaugeVec::new(Opts::new("haechi_assigned_partitions", "partitions owned by a worker"), &["worker", "stage"]))?,
             state_bytes: b.add(IntGaugeVec::new(Opts::new("haechi_state_bytes", "bytes held for open windows"), &["worker"]))?,
             given_up: b.counters("haechi_state_given_up_groups_total", "groups that a rule gave up because it would have kept more than its `state` allows", &["rule"])?,
+            terms: b.add(IntGaugeVec::new(Opts::new("haechi_known_terms", "values that rules of new terms know, by name or from a sketch"), &["worker", "how"]))?,
             held: b.add(IntGaugeVec::new(Opts::new("haechi_held_partitions", "source partitions that wait for slower ones"), &["worker"]))?,
             rss: b.add(IntGauge::new("haechi_resident_memory_bytes", "resident memory of the process"))?,
             restarts: b.counter("haechi_worker_restarts_total", "workers started again with a new handle on the log")?,
@@ -483,6 +485,16 @@ impl WorkerMetrics {
             .state_bytes
             .with_label_values(&[&self.worker])
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// How many values rules of new terms know for certain, and how many from a sketch.
+    pub fn terms(&self, exact: usize, sketched: usize) {
+        for (how, number) in [("exact", exact), ("sketch", sketched)] {
+            self.all
+                .terms
+                .with_label_values(&[self.worker.as_str(), how])
+                .set(i64::try_from(number).unwrap_or(i64::MAX));
+        }
     }
 }
 

@@ -457,6 +457,13 @@ impl Stage2 {
             .sum()
     }
 
+    /// How many values rules of new terms know for certain, and how many from a sketch.
+    #[must_use]
+    pub fn terms(&self) -> (usize, usize) {
+        let terms = self.partitions.values().map(|of| of.merger.terms());
+        terms.fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1))
+    }
+
     /// How many partitions are owned.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -472,6 +472,8 @@ impl Worker {
             self.metrics.watermark("exchange", at, watermark, now);
         }
         self.metrics.state(self.stage2.state_bytes());
+        let (exact, sketched) = self.stage2.terms();
+        self.metrics.terms(exact, sketched);
     }
 }
 

@@ -78,6 +78,7 @@ codes! {
     // Correlations, further.
     BAD_EMISSION "HC052" Error "a correlation whose condition only a whole window decides cannot emit early"
     BAD_SUPPRESSION "HC053" Error "`suppress` where there are no alerts to count, or by a field that the alerts do not have"
+    BAD_MEMORY "HC054" Error "how many values a correlation of new terms knows exactly is a whole number from 1 to 10,000,000"
 
     // What rules keep.
     BAD_BUDGET "HC055" Error "`state` that is no positive number of groups or bytes, or of a rule that keeps no groups"

@@ -153,10 +153,11 @@ fn suppresses_by_group(
     };
     let inside = kind.value.entries().unwrap_or_default();
     let place = find(entries, "suppress").map_or(header.span, |entry| entry.key_span);
-    let groups: Vec<&str> = find(inside, "group-by")
-        .map(|entry| entry.value.items())
-        .into_iter()
-        .flatten()
+    // `field` is there only where its values are to be new, and then they are part of the group.
+    let groups: Vec<&str> = ["group-by", "field"]
+        .iter()
+        .filter_map(|key| find(inside, key))
+        .flat_map(|entry| entry.value.items())
         .filter_map(Node::text)
         .collect();
     for name in &suppress.by {

@@ -166,6 +166,12 @@ impl Merger {
         self.correlations.size() + rollups + self.watermark.size()
     }
 
+    /// How many values correlations of new terms know for certain, and how many they know from a sketch, because there were too many.
+    #[must_use]
+    pub fn terms(&self) -> (usize, usize) {
+        self.correlations.terms()
+    }
+
     /// How many pieces of data were left alone because their rules are not of this plan: they were written under other rules.
     #[must_use]
     pub fn unknown_sections(&self) -> u64 {
@@ -254,7 +260,7 @@ impl Merger {
         group: &GroupEvents,
     ) -> Result<(), FrameError> {
         let fits = self.plan.nodes.get(index).is_some_and(|node| {
-            group.key_values == node.rule.group_by.len()
+            group.key_values == node.names().count()
                 && values == node.values
                 && group
                     .events

@@ -64,6 +64,33 @@ pub struct Correlated {
     /// It is no finding of its own but the first alert of this rule in a span of suppression, with those that are only counted: an event
     /// each in `events`, or a finding each in `parts`.
     pub suppresses: Option<Referent>,
+    /// That something is new was found without knowing all that was before it; none: all was known. Of a finding of findings, the
+    /// least that was known for any of them.
+    pub recall: Option<Recall>,
+}
+
+/// What was known when a value was found to be new, where there were too many values to know them all.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recall {
+    /// How many values are known for certain: those seen last.
+    pub exactly: u64,
+    /// The part of new values that were taken for ones seen before, so that nothing was found: from 0 to 1.
+    pub mistaken: f64,
+    /// Values seen last up to this time, nanoseconds since the Unix epoch, were forgotten before the timespan was over: they may have
+    /// been found to be new when they were not.
+    pub forgotten_ns: Option<i64>,
+}
+
+impl Recall {
+    /// The least that was known in either case.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            exactly: self.exactly.min(other.exactly),
+            mistaken: self.mistaken.max(other.mistaken),
+            forgotten_ns: self.forgotten_ns.max(other.forgotten_ns),
+        }
+    }
 }
 
 /// Findings in their order; what is withdrawn comes behind what stands in its place.

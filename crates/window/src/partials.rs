@@ -170,9 +170,10 @@ impl Partials {
             };
             for &(correlation, position) in correlations {
                 let columns = columns.of(&self.plan, batch, correlation, position)?;
-                let takes_absent = |node: &Arc<Node>| node.takes_absent();
-                let takes_absent = self.plan.nodes.get(correlation).is_some_and(takes_absent);
-                if !columns.key(row, takes_absent, &mut key) {
+                let Some(node) = self.plan.nodes.get(correlation) else {
+                    continue;
+                };
+                if !columns.key(row, node, &mut key) {
                     continue;
                 }
                 let Some(value) = columns.value.value(row) else {
@@ -255,14 +256,15 @@ impl<'a> GroupColumns<'a> {
 
 impl KeyColumns<'_> {
     /// Writes the group of a row to `key`; false when a field is absent and that is no value, so that the event is in no group.
-    fn key(&self, row: usize, takes_absent: bool, key: &mut Vec<u8>) -> bool {
+    fn key(&self, row: usize, node: &Node, key: &mut Vec<u8>) -> bool {
         key.clear();
-        for column in &self.group {
+        for (at, column) in self.group.iter().enumerate() {
             match column
                 .as_ref()
                 .map_or(First::Absent, |column| column.first(row))
             {
-                First::Absent if !takes_absent => return false,
+                First::Absent if !node.takes_absent() => return false,
+                First::Absent | First::Null if node.is_term(at) => return false,
                 First::Absent | First::Null => group_key::push(key, None),
                 First::Text(text) => group_key::push(key, Some(&bounded(text))),
             }

@@ -76,22 +76,7 @@ fn kind(
         return None;
     };
     if of == Type::ValueCount {
-        let written = texts(field, report);
-        let mut fields: Vec<String> = Vec::new();
-        let sound = written.len() == field.value.items().len();
-        for (name, span) in written {
-            if fields.contains(&name) {
-                let message = format!("`{name}` is named twice");
-                report.add(&codes::NO_EFFECT, span, message);
-            } else {
-                fields.push(name);
-            }
-        }
-        if sound && fields.is_empty() {
-            let message = "`field` names no field";
-            report.add(&codes::BAD_THRESHOLD, field.value.span, message);
-        }
-        return (sound && !fields.is_empty()).then_some(CorrelationKind::ValueCount(fields));
+        return fields(field, report).map(CorrelationKind::ValueCount);
     }
     let name = text(field, report);
     Some(match of {
@@ -103,6 +88,26 @@ fn kind(
             field: name?,
         },
     })
+}
+
+/// The fields that an entry names; each once. Complains when there are none.
+pub(super) fn fields(field: &Entry<'_>, report: &mut Report<'_>) -> Option<Vec<String>> {
+    let written = texts(field, report);
+    let mut fields: Vec<String> = Vec::new();
+    let sound = written.len() == field.value.items().len();
+    for (name, span) in written {
+        if fields.contains(&name) {
+            let message = format!("`{name}` is named twice");
+            report.add(&codes::NO_EFFECT, span, message);
+        } else {
+            fields.push(name);
+        }
+    }
+    if sound && fields.is_empty() {
+        let message = "`field` names no field";
+        report.add(&codes::BAD_THRESHOLD, field.value.span, message);
+    }
+    (sound && !fields.is_empty()).then_some(fields)
 }
 
 fn percentile(

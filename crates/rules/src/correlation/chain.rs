@@ -430,7 +430,7 @@ impl<L: Fn(&str) -> Lookup> Chain<'_, L> {
             let looked_at = looked_at.map(|field| (field, draft.header.span));
             for (name, span) in groups.chain(looked_at) {
                 let field = correlation.field(name, position);
-                if inner.group_by.iter().all(|group| group != field) {
+                if inner.names().all(|group| group != field) {
                     let message = format!(
                         "the findings of `{}` have no `{field}`: it does not group by it",
                         inner.header.title

@@ -66,6 +66,8 @@ pub(super) enum Type {
     ValuePercentile,
     TemporalExtended,
     TemporalOrderedExtended,
+    /// Beyond Sigma.
+    NewTerms,
 }
 
 const KEYS: [&str; 8] = [
@@ -79,8 +81,17 @@ const KEYS: [&str; 8] = [
     "emit",
 ];
 
+/// `new_terms` has no condition, and names its fields beside the type.
+const KEYS_OF_NEW_TERMS: [&str; 9] = [
+    "type", "rules", "field", "group-by", "timespan", "remember", "aliases", "generate", "emit",
+];
+
+/// How many values a correlation of new terms knows exactly, unless it says otherwise; and the most that it may ask for.
+const REMEMBERED: u32 = 100_000;
+const MOST_REMEMBERED: f64 = 10_000_000.0;
+
 impl Type {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::EventCount,
         Self::ValueCount,
         Self::Temporal,
@@ -91,6 +102,7 @@ impl Type {
         Self::ValuePercentile,
         Self::TemporalExtended,
         Self::TemporalOrderedExtended,
+        Self::NewTerms,
     ];
 
     pub(super) fn as_str(self) -> &'static str {
@@ -105,6 +117,7 @@ impl Type {
             Self::ValuePercentile => "value_percentile",
             Self::TemporalExtended => "temporal_extended",
             Self::TemporalOrderedExtended => "temporal_ordered_extended",
+            Self::NewTerms => "new_terms",
         }
     }
 
@@ -135,7 +148,16 @@ pub(crate) fn read(
     let entries = mapping(entry, report)?;
     let inside = entry.key_span;
     let of = require(entries, "type", inside, report).and_then(|entry| kind(entry, report))?;
-    refuse_others(entries, &KEYS, "a correlation", report);
+    if of == Type::NewTerms {
+        refuse_others(
+            entries,
+            &KEYS_OF_NEW_TERMS,
+            "a correlation of new terms",
+            report,
+        );
+    } else {
+        refuse_others(entries, &KEYS, "a correlation", report);
+    }
     let condition = condition(of, entries, inside, report);
     let rules = match (find(entries, "rules"), &condition) {
         (Some(entry), _) => references(entry, report),
@@ -145,9 +167,20 @@ pub(crate) fn read(
             None
         }
     };
-    let group_by = find(entries, "group-by")
+    let mut group_by = find(entries, "group-by")
         .map(|entry| texts(entry, report))
         .unwrap_or_default();
+    if let Some((CorrelationKind::NewTerms { fields: terms, .. }, _)) = &condition {
+        group_by.retain(|(group, span)| {
+            let is_term = terms.contains(group);
+            if is_term {
+                let message =
+                    format!("`field` names `{group}`, so grouping by it too changes nothing");
+                report.add(&codes::NO_EFFECT, *span, message);
+            }
+            !is_term
+        });
+    }
     let timespan = require(entries, "timespan", inside, report)
         .and_then(|entry| self::timespan(entry, report));
     let known = |name: &str| {
@@ -203,6 +236,20 @@ fn condition(
     inside: Span,
     report: &mut Report<'_>,
 ) -> Option<(CorrelationKind, DraftCondition)> {
+    if of == Type::NewTerms {
+        let field = require(entries, "field", inside, report);
+        let fields = field.and_then(|field| bounds::fields(field, report));
+        let remember = match find(entries, "remember") {
+            Some(entry) => remember(entry, report),
+            None => Some(REMEMBERED),
+        };
+        let (fields, remember) = (fields?, remember?);
+        let once = vec![(CompareOp::Gte, 1.0)];
+        return Some((
+            CorrelationKind::NewTerms { fields, remember },
+            DraftCondition::Number(once),
+        ));
+    }
     let temporal = match of {
         of if of.is_ordered() => CorrelationKind::TemporalOrdered,
         _ => CorrelationKind::Temporal,
@@ -244,6 +291,26 @@ fn condition(
             None
         }
     }
+}
+
+/// How many values are to be known exactly.
+fn remember(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<u32> {
+    let number = entry.value.scalar().and_then(|scalar| scalar.number());
+    let number = number.filter(|number| number.fract() == 0.0);
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is whole and within bounds"
+    )]
+    let found = number
+        .filter(|number| (1.0..=MOST_REMEMBERED).contains(number))
+        .map(|number| number as u32);
+    if found.is_none() {
+        let message =
+            "`remember` is how many values are known exactly: a whole number from 1 to 10,000,000";
+        report.add(&codes::BAD_MEMORY, entry.value.span, message);
+    }
+    found
 }
 
 /// A number of rules in their order makes sense only where it is all of them.

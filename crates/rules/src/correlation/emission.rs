@@ -29,6 +29,12 @@ pub(super) fn read(
         "final" => Some(Emission::Final),
         "early" => {
             let (kind, condition) = condition?;
+            if matches!(kind, CorrelationKind::NewTerms { .. }) {
+                let message = "what is new is known only when no earlier event can come any more";
+                let help = "leave `emit` out: the alert comes when the watermark has passed the event, not the timespan";
+                report.advise(&codes::BAD_EMISSION, entry.value.span, message, help);
+                return None;
+            }
             let Some(why) = decided_late(kind, condition) else {
                 return Some(Emission::Early);
             };

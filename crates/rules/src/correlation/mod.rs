@@ -50,7 +50,7 @@ pub enum Referent {
     /// A detection: index into [`crate::RuleSet::detections`].
     Detection(usize),
     /// Another correlation, whose findings are the events: index into [`crate::RuleSet::correlations`]. Never in a circle. Its
-    /// `group_by` has everything that is grouped by or looked at here.
+    /// [`Correlation::names`] have everything that is grouped by or looked at here.
     Correlation(usize),
 }
 
@@ -78,6 +78,15 @@ pub enum CorrelationKind {
         /// Which one: from 0 to 100.
         percentile: f64,
     },
+    /// Whether this combination of the fields' values is new to the group: no event with it in the timespan before. At least one field,
+    /// and none that is grouped by.
+    NewTerms {
+        /// The fields.
+        fields: Vec<String>,
+        /// How many combinations are known exactly, in each exchange partition; those seen least recently are known less well when there
+        /// are more. From 1 to 10,000,000.
+        remember: u32,
+    },
 }
 
 /// What a window must satisfy.
@@ -91,6 +100,16 @@ pub enum CorrelationCondition {
 }
 
 impl Correlation {
+    /// What its findings' groups are made of: what it groups by and, of [`CorrelationKind::NewTerms`], what is to be new. Findings
+    /// have no other fields.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        let terms: &[String] = match &self.kind {
+            CorrelationKind::NewTerms { fields, .. } => fields,
+            _ => &[],
+        };
+        self.group_by.iter().chain(terms)
+    }
+
     /// What the events of the rule at a position of `rules` call a group name or a field that is looked at.
     pub fn field<'a>(&'a self, name: &'a str, position: usize) -> &'a str {
         let alias = self.aliases.get(name).and_then(|of| of.get(&position));
@@ -110,6 +129,7 @@ impl CorrelationKind {
             Self::ValueAvg(_) => "value_avg",
             Self::ValueMedian(_) => "value_median",
             Self::ValuePercentile { .. } => "value_percentile",
+            Self::NewTerms { .. } => "new_terms",
         }
     }
 
@@ -117,7 +137,7 @@ impl CorrelationKind {
     pub fn fields(&self) -> &[String] {
         match self {
             Self::EventCount | Self::Temporal | Self::TemporalOrdered => &[],
-            Self::ValueCount(fields) => fields,
+            Self::ValueCount(fields) | Self::NewTerms { fields, .. } => fields,
             Self::ValueSum(field)
             | Self::ValueAvg(field)
             | Self::ValueMedian(field)

@@ -9,7 +9,7 @@ use super::judge::Pace;
 use super::machine::{Item, Machine};
 use super::tally::Held;
 use super::{Event, group_key};
-use crate::outcome::{Contribution, Correlated, Opening, Phase};
+use crate::outcome::{Contribution, Correlated, Opening, Phase, Recall};
 use crate::sources::Sources;
 
 impl<V: Held> Machine<V> {
@@ -27,6 +27,7 @@ impl<V: Held> Machine<V> {
                 let completes = self.node.judge.completed_at(window)?;
                 window.get(completes)?.event.time_ns
             }
+            Pace::Fresh => head.time_ns,
             Pace::SlideWhole | Pace::Tile | Pace::Silence => self.window_end(head.time_ns),
         };
         let opening = self.opening(&head, sources)?;
@@ -53,6 +54,8 @@ impl<V: Held> Machine<V> {
             Pace::Silence => 0,
             _ => events.len() as u64,
         };
+        let recall = parts.iter().filter_map(|part| part.recall);
+        let recall = recall.reduce(Recall::and);
         Some(Correlated {
             rule: self.node.index,
             group: self.group(key),
@@ -68,6 +71,7 @@ impl<V: Held> Machine<V> {
             phase: Phase::Final,
             given_up: self.lost.of_window(head.time_ns, lost_ns),
             suppresses: self.node.suppresses(),
+            recall,
         })
     }
 
@@ -85,8 +89,7 @@ impl<V: Held> Machine<V> {
     /// A group with its names.
     pub(super) fn group(&self, key: &[u8]) -> Vec<(String, Option<String>)> {
         let values = group_key::values(key).map(|value| value.map(str::to_owned));
-        let names = self.node.rule.group_by.iter().cloned();
-        names.zip(values).collect()
+        self.node.names().cloned().zip(values).collect()
     }
 
     /// An event as the outside knows it; none when it is a finding.

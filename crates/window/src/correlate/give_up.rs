@@ -62,6 +62,11 @@ impl<V: Held> Machine<V> {
         if self.groups.len() <= share.groups && self.kept_bytes() <= share.bytes {
             return 0;
         }
+        // What only waits for the watermark is not given up: it would be taken for new when it comes again. What is known has a bound of
+        // its own.
+        if self.terms.is_some() {
+            return 0;
+        }
         let before = self.lost.groups;
         let room = |share: usize| share - share / SPARE;
         let hog = if self.kept_bytes() > share.bytes {

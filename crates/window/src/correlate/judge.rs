@@ -59,6 +59,8 @@ pub(super) enum Pace {
     Tile,
     /// Only windows of a single event are findings: that it is the last for the whole of the timespan.
     Silence,
+    /// An event is a finding by itself when none of its group came within the timespan before.
+    Fresh,
 }
 
 impl Judge {
@@ -73,7 +75,9 @@ impl Judge {
                 condition: condition.clone(),
                 opens: opens(condition, rule.rules.len()),
             },
-            (CorrelationKind::EventCount, None) => Measure::Events,
+            (CorrelationKind::EventCount | CorrelationKind::NewTerms { .. }, None) => {
+                Measure::Events
+            }
             (CorrelationKind::ValueCount(_), None) => Measure::Distinct,
             (CorrelationKind::ValueSum(_), None) => Measure::Sum,
             (CorrelationKind::ValueAvg(_), None) => Measure::Mean,
@@ -86,6 +90,7 @@ impl Judge {
             }
         };
         let pace = match (&measure, condition) {
+            _ if matches!(rule.kind, CorrelationKind::NewTerms { .. }) => Pace::Fresh,
             (_, Some(condition)) if condition.has_absence() => Pace::SlideWhole,
             (_, Some(_)) => Pace::Slide,
             (Measure::Mean | Measure::Percentile(_), None) => Pace::Tile,

@@ -13,6 +13,7 @@ use super::judge::{Pace, Seen};
 use super::node::Node;
 use super::parts::Parts;
 use super::tally::Held;
+use super::terms::Terms;
 use crate::outcome::Correlated;
 use crate::sources::Sources;
 
@@ -25,6 +26,8 @@ use crate::sources::Sources;
 /// the oldest event is dropped; for the other conditions the window is over, with all of its events. So a finding is the
 /// one that a reader of the sorted events would open at the first event which completes it, and it has every event of
 /// its window.
+///
+/// Where values are to be new, an event is looked at when the watermark has passed it, and is all of its finding.
 pub(crate) struct Machine<V> {
     pub(super) node: Arc<Node>,
     pub(super) groups: Groups<V>,
@@ -33,6 +36,8 @@ pub(crate) struct Machine<V> {
     /// Of a rule that emits early, what it has told.
     pub(super) told: Option<Told>,
     pub(super) lost: Lost,
+    /// Of a rule about new values, those that it knows.
+    pub(super) terms: Option<Terms>,
     /// Items in lists beside their groups.
     pub(super) listed: usize,
     /// Bytes of keys and of values that are not part of their items.
@@ -59,6 +64,9 @@ impl<V: Held> Machine<V> {
     pub(super) fn new(node: Arc<Node>) -> Self {
         Self {
             told: node.foretells().map(Told::new),
+            terms: node
+                .remembers()
+                .map(|room| Terms::new(node.rule.timespan_ns, room)),
             due: Agenda::new(node.rule.timespan_ns),
             node,
             groups: Groups::default(),
@@ -129,29 +137,42 @@ impl<V: Held> Machine<V> {
         sources: &Sources,
         found: &mut Vec<Correlated>,
     ) {
+        while let Some(place) = self.next_due(watermark_ns) {
+            self.decide(place, watermark_ns, sources, found);
+        }
+        self.compact();
+    }
+
+    /// The next group that has to be looked at by the watermark.
+    pub(super) fn next_due(&mut self, watermark_ns: i64) -> Option<Place> {
         loop {
             let groups = &self.groups;
             let due = |place| groups.get(place).and_then(|group| group.due_ns.get());
-            let Some((due_ns, place)) = self.due.next(watermark_ns, due) else {
-                break;
-            };
+            let (due_ns, place) = self.due.next(watermark_ns, due)?;
             if due(place) == Some(due_ns) {
-                self.decide(place, watermark_ns, sources, found);
+                return Some(place);
             }
         }
-        if self.groups.is_sparse() {
-            self.due = Agenda::new(self.node.rule.timespan_ns);
-            for (place, due_ns) in self.groups.compact() {
-                if let Some(due_ns) = due_ns.get() {
-                    self.due.put(place, None, due_ns);
-                }
+    }
+
+    /// Gives the memory of groups that are gone back, if there is much of it.
+    pub(super) fn compact(&mut self) {
+        if !self.groups.is_sparse() {
+            return;
+        }
+        self.due = Agenda::new(self.node.rule.timespan_ns);
+        for (place, due_ns) in self.groups.compact() {
+            if let Some(due_ns) = due_ns.get() {
+                self.due.put(place, None, due_ns);
             }
         }
     }
 
     /// Approximate bytes held.
     pub(super) fn size(&self) -> usize {
-        self.kept_bytes() + self.told.as_ref().map_or(0, Told::size)
+        self.kept_bytes()
+            + self.told.as_ref().map_or(0, Told::size)
+            + self.terms.as_ref().map_or(0, Terms::size)
     }
 
     /// Approximate bytes of groups, with the findings that are counted in them. It depends on nothing but what is in them.
@@ -293,7 +314,11 @@ impl<V: Held> Machine<V> {
         (decided, taken_ns)
     }
 
+    /// When everything is known that decides about an event at this time.
     pub(super) fn window_end(&self, start_ns: i64) -> i64 {
+        if self.node.judge.pace == Pace::Fresh {
+            return start_ns.saturating_add(1);
+        }
         start_ns.saturating_add(self.node.rule.timespan_ns)
     }
 }

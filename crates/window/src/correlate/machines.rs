@@ -12,6 +12,7 @@ use super::parts::Moves;
 use super::saved::Names;
 use super::section::GroupEvents;
 use super::tally::Held;
+use super::terms::Terms;
 use super::value::{Value, ValueKind, Values};
 use crate::budget::Budget;
 use crate::frame::{Fingerprint, FrameError, corrupt};
@@ -129,6 +130,16 @@ impl Machines {
             (Some(any), Kind::Findings) => {
                 with!(any, of => of.load_findings(names, sources, &mut chunk.body))
             }
+            (Some(any), Kind::Terms | Kind::Sketch) => {
+                let of_node = with!(&*any, of => Arc::clone(&of.node));
+                let own = |key: &[u8]| of_node.is_in(key, share);
+                let terms = with!(any, of => of.terms.as_mut());
+                let terms = terms.ok_or_else(|| corrupt("terms of a rule that has none"))?;
+                match chunk.kind {
+                    Kind::Terms => terms.load(&own, &mut chunk.body),
+                    _ => terms.load_sketch(&mut chunk.body),
+                }
+            }
             (Some(any), Kind::Told | Kind::Waiting) => {
                 let of_node = with!(&*any, of => Arc::clone(&of.node));
                 let own = |key: &[u8]| of_node.is_in(key, share);
@@ -151,6 +162,17 @@ impl Machines {
         for any in &mut self.0 {
             with!(any, of => of.forget_unused());
         }
+    }
+
+    /// How many values correlations of new terms know by name, and how many from a sketch.
+    pub(crate) fn terms(&self) -> (usize, usize) {
+        let terms = self
+            .0
+            .iter()
+            .filter_map(|any| with!(any, of => of.terms.as_ref()));
+        terms
+            .map(Terms::len)
+            .fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1))
     }
 
     /// Approximate bytes held.
@@ -197,11 +219,11 @@ impl Machines {
             };
             let node = with!(&*any, of => Arc::clone(&of.node));
             let Some(parent) = &node.parent else {
-                with!(any, of => of.advance(node.watermark_ns(watermark_ns), sources, found));
+                with!(any, of => of.decide_all(node.watermark_ns(watermark_ns), sources, found));
                 continue;
             };
             let mut findings = Vec::new();
-            with!(any, of => of.advance(node.watermark_ns(watermark_ns), sources, &mut findings));
+            with!(any, of => of.decide_all(node.watermark_ns(watermark_ns), sources, &mut findings));
             pass_on(findings, parent, at, above);
         }
     }
@@ -284,10 +306,20 @@ impl<V: Held> Machine<V> {
 
     /// The same correlation in another plan: its rules may stand elsewhere there.
     fn adopt(&mut self, node: Arc<Node>, moves: &Moves) {
+        if let (Some(terms), Some(room)) = (&mut self.terms, node.remembers()) {
+            terms.set_room(room);
+        }
         self.node = node;
         self.parts.renumber(moves);
         if let Some(told) = &mut self.told {
             told.renumber(moves, self.node.suppresses());
+        }
+    }
+
+    fn decide_all(&mut self, watermark_ns: i64, sources: &Sources, found: &mut Vec<Correlated>) {
+        match self.terms {
+            Some(_) => self.advance_terms(watermark_ns, sources, found),
+            None => self.advance(watermark_ns, sources, found),
         }
     }
 

@@ -7,6 +7,7 @@
 mod agenda;
 mod early;
 mod finding;
+mod fresh;
 mod give_up;
 mod groups;
 mod judge;
@@ -17,7 +18,9 @@ mod partials;
 mod parts;
 mod saved;
 mod section;
+mod sketch;
 mod tally;
+mod terms;
 mod value;
 
 pub(crate) use machines::Machines;

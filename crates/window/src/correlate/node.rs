@@ -10,7 +10,7 @@ use haechi_rules::{
 
 use super::early::Foretelling;
 use super::group_key;
-use super::judge::Judge;
+use super::judge::{Judge, Pace};
 use super::value::{Value, ValueKind};
 use crate::batch::RESERVED;
 use crate::error::CompileError;
@@ -56,6 +56,8 @@ pub(super) struct Parent {
     pub(super) position: u32,
     /// Which of the finding's group are its group's values.
     group: Vec<usize>,
+    /// From which of these on they are what is to be new, and so no null.
+    terms_from: usize,
     /// Which are the value that it looks at.
     value: Vec<usize>,
     values: ValueKind,
@@ -158,7 +160,7 @@ impl Tree<'_> {
     /// Adds the root after all below it. `index` is its own, where it does not only suppress.
     fn grow_root(&mut self, index: usize) {
         let index = if self.suppresses { usize::MAX } else { index };
-        let route = (0..self.root.group_by.len()).collect();
+        let route = (0..self.root.names().count()).collect();
         self.grow(index, Arc::clone(self.root), &mut Vec::new(), route);
     }
 
@@ -180,13 +182,9 @@ impl Tree<'_> {
             let inner = self.rules.correlations.get(*below)?;
             let place = |name: &String| {
                 let field = rule.field(name, position);
-                inner.group_by.iter().position(|group| group == field)
+                inner.names().position(|group| group == field)
             };
-            let group = rule
-                .group_by
-                .iter()
-                .map(place)
-                .collect::<Option<Vec<_>>>()?;
+            let group = rule.names().map(place).collect::<Option<Vec<_>>>()?;
             let value = rule.kind.fields().iter().map(place);
             let value = value.collect::<Option<Vec<_>>>()?;
             let through = |at: &usize| group.get(*at).copied();
@@ -203,12 +201,15 @@ impl Tree<'_> {
             self.nodes.get_mut(child)?.parent = Some(Parent {
                 node,
                 position: u32::try_from(position).ok()?,
+                terms_from: rule.group_by.len(),
                 group,
                 value,
                 values,
             });
         }
-        let lag_ns = delay_ns.saturating_add(rule.timespan_ns);
+        // What is new is known as soon as nothing earlier can come.
+        let fresh = matches!(rule.kind, CorrelationKind::NewTerms { .. });
+        let lag_ns = delay_ns.saturating_add(if fresh { 1 } else { rule.timespan_ns });
         let of = |names: &[String]| -> Vec<Vec<String>> {
             let positions = 0..rule.rules.len();
             positions
@@ -218,7 +219,8 @@ impl Tree<'_> {
                 })
                 .collect()
         };
-        let (fields, value_fields) = (of(&rule.group_by), of(rule.kind.fields()));
+        let names: Vec<String> = rule.names().cloned().collect();
+        let (fields, value_fields) = (of(&names), of(rule.kind.fields()));
         let fingerprint = self.fingerprint(&rule, path, &fields, &value_fields);
         self.nodes.push(Node {
             index,
@@ -286,7 +288,7 @@ impl Tree<'_> {
                     self.root.group_by,
                     path,
                     &*rule.header.id,
-                    format!("{:?}", rule.kind),
+                    kind(&rule.kind),
                     ids,
                     rule.group_by,
                     fields,
@@ -309,7 +311,28 @@ impl Tree<'_> {
     }
 }
 
+/// How many values are known by name does not change what the events mean, nor what is known already.
+fn kind(of: &CorrelationKind) -> String {
+    match of {
+        CorrelationKind::NewTerms { fields, .. } => format!("NewTerms({fields:?})"),
+        of => format!("{of:?}"),
+    }
+}
+
 impl Node {
+    /// The names of a group's values, in their order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.rule.names()
+    }
+
+    /// Where values are to be new, how many of them are known by name.
+    pub(super) fn remembers(&self) -> Option<u32> {
+        match &self.rule.kind {
+            CorrelationKind::NewTerms { remember, .. } => Some(*remember),
+            _ => None,
+        }
+    }
+
     /// Whether an event that several of the rules matched counts once.
     pub(super) fn one_rule_an_event(&self) -> bool {
         !matches!(
@@ -320,7 +343,7 @@ impl Node {
 
     /// What is told before a window is decided.
     pub(super) fn foretells(&self) -> Option<Foretelling> {
-        if self.parent.is_some() {
+        if self.parent.is_some() || self.judge.pace == Pace::Fresh {
             return None;
         }
         if self.suppresses {
@@ -338,6 +361,11 @@ impl Node {
     /// Whether an event that lacks a field of the group is in the group of those that lack it. An alert is not lost for want of a field.
     pub(crate) fn takes_absent(&self) -> bool {
         self.suppresses
+    }
+
+    /// Whether a group's value at this place is one that is to be new: an event without it is not looked at, nor is one where it is null.
+    pub(crate) fn is_term(&self, at: usize) -> bool {
+        at >= self.rule.group_by.len()
     }
 
     /// The exchange partition of a group.
@@ -387,8 +415,12 @@ impl Parent {
             value.1.as_deref()
         };
         let mut key = Vec::new();
-        for at in &self.group {
-            group_key::push(&mut key, text(at));
+        for (number, at) in self.group.iter().enumerate() {
+            let value = text(at);
+            if value.is_none() && number >= self.terms_from {
+                return None;
+            }
+            group_key::push(&mut key, value);
         }
         let value = self.values.read(self.value.iter().map(text))?;
         Some((key, value))

@@ -11,7 +11,7 @@ use super::machine::{Item, Machine};
 use super::tally::Held;
 use super::{Event, group_key};
 use crate::frame::{Bytes, FrameError, corrupt, put_count};
-use crate::outcome::{Contribution, Correlated, Opening, Phase};
+use crate::outcome::{Contribution, Correlated, Opening, Phase, Recall};
 use crate::plan::RuleIds;
 use crate::share::Share;
 use crate::snapshot::{Kind, Writer, put_bytes, put_text};
@@ -23,6 +23,8 @@ const SORTED: u8 = 1;
 const TAKEN: u8 = 2;
 /// Beside a finding's phase: it may lack events, and how many groups were given up follows.
 const LACKS: u8 = 32;
+/// What a finding says of what was known follows it.
+const RECALL: u8 = 0x10;
 /// Events written in one go; a group of more goes on in a further item.
 const RUN: usize = 1024;
 /// Bytes of an event without its value.
@@ -62,6 +64,9 @@ impl<V: Held> Machine<V> {
         if let Some(told) = &self.told {
             told.save(&self.node.fingerprint, ids, sources, writer);
         }
+        if let Some(terms) = &self.terms {
+            terms.save(&self.node.fingerprint, writer);
+        }
     }
 
     /// Takes in what [`Self::save`] wrote of groups, as far as they are in this share.
@@ -73,7 +78,7 @@ impl<V: Held> Machine<V> {
         while !bytes.is_empty() {
             let len = bytes.count("key")?;
             let key = bytes.take(len, "key")?;
-            if group_key::values(key).count() != self.node.rule.group_by.len() {
+            if group_key::values(key).count() != self.node.names().count() {
                 return Err(corrupt("a group that does not fit its rule"));
             }
             let [flags] = bytes.array("group")?;
@@ -273,19 +278,37 @@ pub(super) fn save_finding(
     }
     save_opening(&finding.opening, ids, sources, bytes);
     bytes.extend(finding.revision.to_le_bytes());
-    let lacks = if finding.given_up > 0 { LACKS } else { 0 };
+    let flag = |holds: bool, flag: u8| if holds { flag } else { 0 };
+    let flags = flag(finding.recall.is_some(), RECALL) | flag(finding.given_up > 0, LACKS);
     match &finding.phase {
-        Phase::Final => bytes.push(lacks),
-        Phase::Open => bytes.push(1 | lacks),
-        Phase::Withdrawn(None) => bytes.push(2 | lacks),
+        Phase::Final => bytes.push(flags),
+        Phase::Open => bytes.push(flags | 1),
+        Phase::Withdrawn(None) => bytes.push(flags | 2),
         Phase::Withdrawn(Some(opening)) => {
-            bytes.push(3 | lacks);
+            bytes.push(flags | 3);
             save_opening(opening, ids, sources, bytes);
         }
     }
-    if lacks != 0 {
+    if finding.given_up > 0 {
         bytes.extend(finding.given_up.to_le_bytes());
     }
+    if let Some(recall) = &finding.recall {
+        bytes.extend(recall.exactly.to_le_bytes());
+        bytes.extend(recall.mistaken.to_le_bytes());
+        bytes.push(u8::from(recall.forgotten_ns.is_some()));
+        bytes.extend(recall.forgotten_ns.iter().flat_map(|ns| ns.to_le_bytes()));
+    }
+}
+
+fn load_recall(bytes: &mut Bytes<'_>) -> Result<Recall, FrameError> {
+    Ok(Recall {
+        exactly: u64::from_le_bytes(bytes.array("finding")?),
+        mistaken: f64::from_le_bytes(bytes.array("finding")?),
+        forgotten_ns: match bytes.array("finding")? {
+            [0] => None,
+            _ => Some(i64::from_le_bytes(bytes.array("finding")?)),
+        },
+    })
 }
 
 fn save_opening(opening: &Opening, ids: &RuleIds, sources: &Sources, bytes: &mut Vec<u8>) {
@@ -343,18 +366,21 @@ pub(super) fn load_finding(
     })?;
     let opening = load_opening(names, sources, bytes, depth)?;
     let revision = u32::from_le_bytes(bytes.array("finding")?);
-    let [said] = bytes.array("finding")?;
-    let phase = match said & !LACKS {
+    let [flags] = bytes.array("finding")?;
+    let phase = match flags & !(RECALL | LACKS) {
         0 => Phase::Final,
         1 => Phase::Open,
         2 => Phase::Withdrawn(None),
         3 => Phase::Withdrawn(Some(load_opening(names, sources, bytes, depth)?)),
         other => return Err(corrupt(&format!("a finding in unknown phase {other}"))),
     };
-    let given_up = if said & LACKS == 0 {
-        0
-    } else {
-        u64::from_le_bytes(bytes.array("finding")?)
+    let given_up = match flags & LACKS {
+        0 => 0,
+        _ => u64::from_le_bytes(bytes.array("finding")?),
+    };
+    let recall = match flags & RECALL {
+        0 => None,
+        _ => Some(load_recall(bytes)?),
     };
     Ok(Correlated {
         rule,
@@ -372,6 +398,7 @@ pub(super) fn load_finding(
         given_up,
         // A finding that is kept is counted by another correlation; what is told early says it itself.
         suppresses: None,
+        recall,
     })
 }
 

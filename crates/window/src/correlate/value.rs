@@ -26,7 +26,9 @@ impl ValueKind {
         match kind {
             CorrelationKind::EventCount
             | CorrelationKind::Temporal
-            | CorrelationKind::TemporalOrdered => Self::None,
+            | CorrelationKind::TemporalOrdered
+            // The values are part of the group.
+            | CorrelationKind::NewTerms { .. } => Self::None,
             CorrelationKind::ValueCount(_) => Self::Tuple,
             CorrelationKind::ValueSum(_)
             | CorrelationKind::ValueAvg(_)

@@ -74,6 +74,16 @@ pub(super) fn rule(
     }
 }
 
+/// A correlation of values that are new to a host, or to all of them.
+pub(super) fn new(fields: &[&str], timespan: i64, grouped: bool) -> Correlation {
+    let kind = CorrelationKind::NewTerms {
+        fields: fields.iter().map(ToString::to_string).collect(),
+        remember: 1000,
+    };
+    let once = CorrelationCondition::Number(vec![(CompareOp::Gte, 1.0)]);
+    rule(kind, once, timespan, grouped)
+}
+
 fn set(rule: Correlation) -> RuleSet {
     rule_set(3, vec![rule], Vec::new())
 }
@@ -107,6 +117,43 @@ of_numbers! {
 
 proptest! {
     #![proptest_config(cases())]
+
+    #[test]
+    fn new_terms(log in log(), setup in setup(), timespan in 1i64..60, grouped: bool, pair: bool, order in order()) {
+        let fields: &[&str] = if pair { &["user", "bytes"] } else { &["user"] };
+        agree(&set(new(fields, timespan, grouped)), &setup, &log, &order)?;
+    }
+
+    /// What is new is counted by another correlation, and what another one finds is looked at for values that are new.
+    #[test]
+    fn new_terms_in_chains(
+        log in log(), setup in setup(), order in order(), grouped: bool, generate: bool,
+        spans in (1i64..60, 1i64..40, 1i64..15, 1i64..60), least in bounds(1, 3),
+    ) {
+        let new_users = Correlation {
+            alerts: generate,
+            header: super::world::header("new users"),
+            ..new(&["user"], spans.0, true)
+        };
+        let several = Correlation {
+            rules: vec![Referent::Correlation(0), Referent::Detection(1)],
+            alerts: true,
+            ..rule(CorrelationKind::ValueCount(vec!["user".into()]), CorrelationCondition::Number(least.clone()), spans.1, grouped)
+        };
+        let counted = Correlation {
+            group_by: vec!["bytes".into(), "user".into(), "host".into()],
+            alerts: false,
+            header: super::world::header("counted"),
+            ..rule(CorrelationKind::EventCount, CorrelationCondition::Number(least), spans.2, true)
+        };
+        let new_found = Correlation {
+            rules: vec![Referent::Correlation(2), Referent::Detection(2)],
+            header: super::world::header("new among the found"),
+            ..new(&["user", "bytes"], spans.3, grouped)
+        };
+        let rules = rule_set(3, vec![new_users, several, counted, new_found], Vec::new());
+        agree(&rules, &setup, &log, &order)?;
+    }
 
     #[test]
     fn temporal(log in log(), setup in setup(), of in combination(3), timespan in 1i64..25, grouped: bool, order in order()) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::logs::{log, setup};
-use super::snapshots::rules_and_suppression;
+use super::snapshots::all_rules;
 use super::world::{Setup, gathered, growing_stage1, plan, run, snapshot};
 use crate::{Merger, Outcome, Plan, SnapshotName, readdress};
 
@@ -84,7 +84,7 @@ proptest! {
         with_snapshot in prop::option::of(0.0f64..=1.0),
     ) {
         // What is told early is told once a record, so records must not be cut.
-        let plan = plan(&rules_and_suppression());
+        let plan = plan(&all_rules());
         let setup = Setup { restart: 0, record_limit: 900_000, ..setup };
         let (exchange, begun) = growing_stage1(&plan, &setup, &log, after, factor);
         let partitions = exchange.len() as u32;

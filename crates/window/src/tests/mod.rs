@@ -15,6 +15,7 @@ mod exchange;
 mod growth;
 mod laws;
 mod logs;
+mod memory;
 mod naive;
 mod naive_correlation;
 mod queries;

@@ -31,16 +31,19 @@ pub(super) fn findings(set: &RuleSet, index: usize, log: &[Event]) -> Vec<Correl
                 for event in log.iter().filter(hit) {
                     let first = |name: &String| event.first(rule.field(name, position));
                     let group = rule
-                        .group_by
-                        .iter()
+                        .names()
                         .map(|name| Some(first(name)?.map(str::to_owned)));
                     let Some(group) = group.collect::<Option<Vec<_>>>() else {
                         continue;
                     };
+                    if lacks_terms(rule, &group) {
+                        continue;
+                    }
                     let value = rule
                         .kind
                         .fields()
                         .iter()
+                        .filter(|_| !matches!(rule.kind, CorrelationKind::NewTerms { .. }))
                         .map(|name| first(name)??.parse().ok());
                     let Some(value) = value.collect::<Option<Vec<String>>>() else {
                         continue;
@@ -87,7 +90,10 @@ pub(super) fn findings(set: &RuleSet, index: usize, log: &[Event]) -> Vec<Correl
                             .unwrap();
                         found.1.clone()
                     };
-                    let group = rule.group_by.iter().map(text).collect();
+                    let group: Vec<_> = rule.names().map(text).collect();
+                    if lacks_terms(rule, &group) {
+                        continue;
+                    }
                     let value = rule
                         .kind
                         .fields()
@@ -119,10 +125,15 @@ pub(super) fn findings(set: &RuleSet, index: usize, log: &[Event]) -> Vec<Correl
                 .map(|part| (entry.rules.clone(), part.group.clone(), part.events.clone()));
             (entry.time_ns, place, part)
         });
-        let group: Vec<_> = rule.group_by.iter().cloned().zip(group).collect();
+        let group: Vec<_> = rule.names().cloned().zip(group).collect();
         of_group(rule, index, &group, &entries, &mut found);
     }
     found
+}
+
+/// Whether a value that is to be new is null: there is nothing to look at.
+fn lacks_terms(rule: &Correlation, group: &[Option<String>]) -> bool {
+    group[rule.group_by.len()..].contains(&None)
 }
 
 fn is_temporal(rule: &Correlation) -> bool {
@@ -137,7 +148,9 @@ fn usable(rule: &Correlation, value: &[String]) -> bool {
     let numeric = !is_temporal(rule)
         && !matches!(
             rule.kind,
-            CorrelationKind::EventCount | CorrelationKind::ValueCount(_)
+            CorrelationKind::EventCount
+                | CorrelationKind::ValueCount(_)
+                | CorrelationKind::NewTerms { .. }
         );
     !numeric || value[0].parse::<f64>().is_ok()
 }
@@ -150,6 +163,40 @@ fn of_group(
     mut entries: &[Entry],
     found: &mut Vec<Correlated>,
 ) {
+    if matches!(rule.kind, CorrelationKind::NewTerms { .. }) {
+        // Each with nothing of its group within the timespan before.
+        let new = |at: &usize| {
+            let earlier = at.checked_sub(1).map(|before| entries[before].time_ns);
+            earlier.is_none_or(|earlier| entries[*at].time_ns - earlier >= rule.timespan_ns)
+        };
+        for at in (0..entries.len()).filter(new) {
+            let entry = &entries[at];
+            found.push(Correlated {
+                rule: index,
+                group: group.to_vec(),
+                time_ns: entry.time_ns,
+                first_ns: entry.events[0].time_ns,
+                last_ns: entry.events[entry.events.len() - 1].time_ns,
+                count: entry.events.len() as u64,
+                number: 1.0,
+                events: entry.events.clone(),
+                parts: entry.part.iter().cloned().collect(),
+                opening: match &entry.part {
+                    Some(part) => Opening::Finding(part.clone()),
+                    None => Opening::Event {
+                        source: entry.events[0].source.clone(),
+                        offset: entry.events[0].offset,
+                    },
+                },
+                revision: 0,
+                phase: Phase::Final,
+                given_up: 0,
+                suppresses: None,
+                recall: None,
+            });
+        }
+        return;
+    }
     while let Some(head) = entries.first() {
         let end_ns = head.time_ns + rule.timespan_ns;
         let window = entries
@@ -205,6 +252,7 @@ fn of_group(
                 phase: Phase::Final,
                 given_up: 0,
                 suppresses: None,
+                recall: None,
             });
         }
         let used = number.is_some() || tiles(rule);
@@ -298,7 +346,9 @@ fn in_order(set: &[usize], window: &[Entry]) -> bool {
 fn number(rule: &Correlation, window: &[Entry], matched: usize) -> f64 {
     // The numbers in these logs are small multiples of a quarter, which floating point adds up exactly.
     let mut numbers: Vec<f64> = match rule.kind {
-        CorrelationKind::EventCount | CorrelationKind::ValueCount(_) => Vec::new(),
+        CorrelationKind::EventCount
+        | CorrelationKind::ValueCount(_)
+        | CorrelationKind::NewTerms { .. } => Vec::new(),
         CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => Vec::new(),
         _ => window
             .iter()
@@ -316,7 +366,7 @@ fn number(rule: &Correlation, window: &[Entry], matched: usize) -> f64 {
         low + (high - low) * rank.fract()
     };
     match &rule.kind {
-        CorrelationKind::EventCount => window.len() as f64,
+        CorrelationKind::EventCount | CorrelationKind::NewTerms { .. } => window.len() as f64,
         CorrelationKind::ValueCount(_) => window
             .iter()
             .map(|entry| &entry.value)

@@ -71,9 +71,17 @@ fn rules() -> RuleSet {
     )
 }
 
-/// The same, and a detection whose first alerts are told at once, and the others counted.
-pub(super) fn rules_and_suppression() -> RuleSet {
+/// The same, a detection whose first alerts are told at once, and the others counted, and a correlation of what is new.
+pub(super) fn all_rules() -> RuleSet {
     let mut rules = rules();
+    rules.correlations.push(Arc::new(Correlation {
+        header: header("new"),
+        kind: CorrelationKind::NewTerms {
+            fields: vec!["user".into(), "bytes".into()],
+            remember: 1000,
+        },
+        ..correlation(2, &["host"], 40 * SECOND, &[(CompareOp::Gte, 1.0)])
+    }));
     let rule = Arc::make_mut(&mut rules.detections[0]);
     rule.alerts = true;
     rule.header.suppress = Some(Suppress {
@@ -82,6 +90,17 @@ pub(super) fn rules_and_suppression() -> RuleSet {
         for_ns: 15 * SECOND,
         at_once: true,
     });
+    rules
+}
+
+/// The same, with more that is new than is known by name.
+fn crowded_rules() -> RuleSet {
+    let mut rules = all_rules();
+    for rule in &mut rules.correlations {
+        if let CorrelationKind::NewTerms { remember, .. } = &mut Arc::make_mut(rule).kind {
+            *remember = 2;
+        }
+    }
     rules
 }
 
@@ -284,7 +303,7 @@ proptest! {
     /// A snapshot changes nothing in the state that it is of, and one of correlations is the same bytes when it was read back.
     #[test]
     fn writing_changes_nothing_and_reading_back_gives_the_same(log in log(), setup in setup(), cut in 0usize..60, limit in 200usize..3000) {
-        let plan = &plan(&rules_and_suppression());
+        let plan = &plan(&crowded_rules());
         let exchange = stage1(plan, &setup, &log);
         for (records, partition) in exchange.iter().zip(0..) {
             let cut = cut.min(records.len());
@@ -296,7 +315,7 @@ proptest! {
             let (untouched, mut written) = (merger(&records[..cut]), merger(&records[..cut]));
             let (name, chunks) = snapshot(&mut written, cut as i64, limit);
             let mut restored = restore(plan, partition, name, &chunks).unwrap();
-            let kind = |chunk: &Vec<u8>| chunk[32] < 5 || [8, 9, 12].contains(&chunk[32]);
+            let kind = |chunk: &Vec<u8>| chunk[32] < 5 || (8..=12).contains(&chunk[32]);
             let (_, again) = snapshot(&mut restored, cut as i64, limit);
             prop_assert_eq!(chunks.iter().filter(|c| kind(c)).collect::<Vec<_>>(), again.iter().filter(|c| kind(c)).collect::<Vec<_>>());
             prop_assert_eq!(restored.watermark_ns(), untouched.watermark_ns());
