@@ -34,7 +34,7 @@ title: Guessing
 id: 00000000-0000-4000-8000-000000000012
 level: critical
 tags: [attack.t1110]
-correlation: {type: event_count, rules: [failed], group-by: [src], timespan: 5s, condition: {gte: 10}}
+correlation: {type: event_count, rules: [failed], group-by: [src], timespan: 5s, condition: {gte: 10}, quote: 2}
 ---
 title: Per user
 id: 00000000-0000-4000-8000-000000000013
@@ -370,6 +370,17 @@ fn an_alert_is_an_ocsf_detection_finding() {
         count
     );
     assert!(guessing["unmapped"]["haechi"]["group"]["src"].is_string());
+    let mut quoted = 0;
+    for evidence in guessing["evidences"].as_array().unwrap() {
+        let line = evidence["data"]["offset"].as_u64().unwrap();
+        let text = text.lines().nth(usize::try_from(line).unwrap()).unwrap();
+        let event: Value = serde_json::from_str(text).unwrap();
+        if !evidence["data"]["event"].is_null() {
+            assert_eq!(evidence["data"]["event"], event);
+            quoted += 1;
+        }
+    }
+    assert_eq!(quoted, 2, "as many as the rule says");
     assert!(
         findings
             .iter()

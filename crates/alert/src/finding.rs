@@ -30,6 +30,8 @@ pub struct Evidence<'a> {
     pub alerts: bool,
     /// The event as it came, where it is at hand.
     pub raw: Option<&'a [u8]>,
+    /// How many bytes the event has, where `raw` is only its beginning.
+    pub cut_from: Option<u64>,
 }
 
 /// What kind of rule found it.

@@ -132,7 +132,7 @@ struct Event<'a> {
     event: Option<Quote<'a>>,
     /// The event was cut; this is how long it was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    truncated_from_bytes: Option<usize>,
+    truncated_from_bytes: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -422,7 +422,9 @@ fn base_rules<'a>(evidence: &'a [Evidence<'a>], parts: &'a [Part<'a>]) -> Vec<An
 
 impl<'a> Artifact<'a> {
     fn of(event: &Evidence<'a>, kind: Kind, limit: usize) -> Self {
-        let (quote, truncated_from_bytes) = event.raw.map(|raw| Quote::new(raw, limit)).unzip();
+        let quote = event.raw.map(|raw| Quote::new(raw, limit));
+        let (quote, truncated_from_bytes) = quote.unzip();
+        let cut_here = truncated_from_bytes.flatten().map(|bytes| bytes as u64);
         let data = Data::Event(Event {
             topic: event.at.source,
             partition: event.at.partition,
@@ -430,7 +432,7 @@ impl<'a> Artifact<'a> {
             time: Time(event.time_ns),
             rule: (kind == Kind::Correlation).then_some(&event.rule.id),
             event: quote,
-            truncated_from_bytes: truncated_from_bytes.flatten(),
+            truncated_from_bytes: event.cut_from.or(cut_here),
         });
         Self { data }
     }

@@ -103,6 +103,7 @@ fn detected(raw: Option<&[u8]>, limits: Limits) -> [String; 2] {
         rule: &rule,
         alerts: true,
         raw,
+        cut_from: None,
     }];
     let finding = Finding::detection(&rule, &logsource, &evidence);
     [Schema::Ocsf, Schema::Brief].map(|schema| render(schema, limits, &finding))
@@ -133,6 +134,7 @@ fn told(count: u32, alerts: bool, limits: Limits, emission: Option<Emission>) ->
         rule: &base,
         alerts,
         raw: None,
+        cut_from: None,
     };
     let evidence: Vec<Evidence<'_>> = (0..count).map(event).collect();
     let group = [
@@ -364,6 +366,7 @@ fn a_correlation_of_correlations_names_their_findings() {
         rule: &base,
         alerts: false,
         raw: None,
+        cut_from: None,
     }];
     let opening = Opening::Event(at("sshd-a", 0, 9));
     let uid = correlation_uid(&inner.id, &[], opening);
@@ -439,6 +442,7 @@ fn keys_keep_an_entity_together() {
         rule: &rule,
         alerts: true,
         raw: None,
+        cut_from: None,
     }];
     let single = Finding::detection(&rule, &logsource, &evidence);
     assert_eq!(key(&single), "windows/3");
@@ -798,6 +802,7 @@ fn severity_follows_the_level() {
             rule: &rule,
             alerts: true,
             raw: None,
+            cut_from: None,
         }];
         let logsource = Logsource::default();
         let text = render(

@@ -12,7 +12,9 @@ use haechi_decode::BadRow;
 use haechi_detect::Hits;
 use haechi_log::{Log, LogError, Message, Record, Records, TopicPartition};
 use haechi_rules::{DetectionRule, Emission, Referent, RollupKind, RuleHeader, RuleSet};
-use haechi_window::{Contribution, Correlated, Late, LateKind, Opening, Outcome, Phase, RollupRow};
+use haechi_window::{
+    Contribution, Correlated, Late, LateKind, Opening, Outcome, Phase, Quoted, RollupRow,
+};
 
 use crate::error::{StageError, WorkerError};
 use crate::program::Program;
@@ -117,6 +119,7 @@ impl Emitter {
                 rule: &rule.header,
                 alerts: true,
                 raw: record.payload,
+                cut_from: None,
             }];
             self.finding(
                 &alert::Finding::detection(&rule.header, &rule.logsource, &evidence),
@@ -282,6 +285,7 @@ impl Emitter {
             rule: &rule.header,
             alerts: true,
             raw: None,
+            cut_from: None,
         }];
         let finding = alert::Finding {
             suppression: suppression(&program.rules, &rule.header, event.time_ns, found),
@@ -313,7 +317,8 @@ impl Emitter {
                 time_ns: event.time_ns,
                 rule: detection.map_or(&rule.header, |detection| &detection.header),
                 alerts: detection.is_some_and(|detection| detection.alerts),
-                raw: None,
+                raw: event.quoted.as_ref().map(|quoted| &*quoted.bytes),
+                cut_from: event.quoted.as_ref().and_then(cut_from),
             })
             .collect();
         let parts: Vec<alert::Part<'_>> = found
@@ -525,6 +530,11 @@ fn suppression<'a>(
             Phase::Withdrawn(by) => alert::State::Withdrawn(by.as_ref().and_then(identity)),
         },
     })
+}
+
+/// How long a record was of which only the beginning is quoted.
+fn cut_from(quoted: &Quoted) -> Option<u64> {
+    (quoted.whole > quoted.bytes.len() as u64).then_some(quoted.whole)
 }
 
 fn opening<'a>(rules: &RuleSet, of: &'a Opening) -> Option<alert::Opening<'a>> {

@@ -228,10 +228,17 @@ impl Stage1 {
             .iter()
             .filter_map(|&row| Some(records.get(row as usize)?.offset))
             .collect();
+        let rows = batch.source_row.iter();
+        let payload = |row: &u32| records.get(*row as usize).and_then(|record| record.payload);
+        let payloads: Vec<Option<&[u8]>> = match self.program.aggregations.quotes() {
+            true => rows.map(payload).collect(),
+            false => Vec::new(),
+        };
         let origin = RowOrigins {
             topic: &records.at.topic,
             partition: records.partition,
             offsets: &offsets,
+            payloads: &payloads,
         };
         let hits: Vec<(u32, u32)> = hits.hits.iter().map(|hit| (hit.rule, hit.row)).collect();
         let pipeline = self.pipelines.get(&batch.input);

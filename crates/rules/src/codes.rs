@@ -82,6 +82,7 @@ codes! {
 
     // What rules keep.
     BAD_BUDGET "HC055" Error "`state` that is no positive number of groups or bytes, or of a rule that keeps no groups"
+    BAD_QUOTE "HC056" Error "how many events a correlation's alerts quote is a whole number from 0 to 20"
 
     // Processing pipelines and placeholder files.
     BAD_PIPELINE "HC070" Error "a processing pipeline or placeholder file that cannot be read as one"

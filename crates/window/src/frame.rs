@@ -5,7 +5,7 @@
 //! | part | bytes |
 //! | --- | --- |
 //! | magic | `HXCH` |
-//! | version | u16: 2 where a section has numbers or tuples, else 1 |
+//! | version | u16: 3 where a section has quotes, 2 where one has numbers or tuples, else 1 |
 //! | reserved | u16, 0 |
 //! | checksum | the first 8 bytes of the BLAKE3 digest of all that follows |
 //! | topics | count, then text each: the topic names that the rest refers to by index |
@@ -24,10 +24,12 @@ use rustc_hash::FxHashMap;
 use crate::source::{Progress, SourceId, SourceProgress, SourceState};
 
 const MAGIC: [u8; 4] = *b"HXCH";
-/// The latest version of the exchange record. The earlier one, which lacks the sections of numbers and of tuples, is read too, and written
-/// where it is enough, so that workers of the release before go on while others are upgraded.
-const VERSION: u16 = 2;
-/// The version before.
+/// The latest version of the exchange record. The earlier ones, which lack the sections of quotes and those of numbers and of tuples,
+/// are read too, and written where they are enough, so that workers of the release before go on while others are upgraded.
+const VERSION: u16 = 3;
+/// The version before, without quotes.
+const SECOND_VERSION: u16 = 2;
+/// The first one.
 const FIRST_VERSION: u16 = 1;
 const HEADER: usize = 16;
 /// No topic has more partitions than this: a larger number is damage.
@@ -73,13 +75,16 @@ pub(crate) enum SectionKind {
     Numbers,
     /// Events with a tuple of texts each. Since version 2.
     Tuples,
+    /// Events with their records. Since version 3.
+    Quotes,
 }
 
 impl SectionKind {
     fn since(self) -> u16 {
         match self {
             Self::Events | Self::Rollup => FIRST_VERSION,
-            Self::Numbers | Self::Tuples => VERSION,
+            Self::Numbers | Self::Tuples => SECOND_VERSION,
+            Self::Quotes => VERSION,
         }
     }
 }
@@ -140,6 +145,7 @@ impl Frame {
                 SectionKind::Rollup => 2,
                 SectionKind::Numbers => 3,
                 SectionKind::Tuples => 4,
+                SectionKind::Quotes => 5,
             });
             put_count(&mut rest, section.rules.len());
             section.rules.iter().for_each(|rule| rest.extend(rule));
@@ -323,6 +329,7 @@ impl<'a> Bytes<'a> {
             [2] => SectionKind::Rollup,
             [3] => SectionKind::Numbers,
             [4] => SectionKind::Tuples,
+            [5] => SectionKind::Quotes,
             [other] => return Err(corrupt(&format!("section of unknown kind {other}"))),
         };
         let rules = self.list("fingerprints", size_of::<Fingerprint>(), |bytes| {

@@ -37,7 +37,8 @@ pub use error::{CompileError, WindowError};
 pub use frame::{FrameError, is_intact};
 pub use merger::Merger;
 pub use outcome::{
-    Contribution, Correlated, GivenUp, Late, LateKind, Opening, Outcome, Phase, Recall, RollupRow,
+    Contribution, Correlated, GivenUp, Late, LateKind, Opening, Outcome, Phase, Quoted, Recall,
+    RollupRow,
 };
 pub use partials::{Partials, RowOrigins};
 pub use plan::Plan;

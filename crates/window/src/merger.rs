@@ -123,6 +123,9 @@ impl Merger {
         for data in &decoded {
             match data {
                 Decoded::Events(index, group) => self.add_events(*index, group, &mut outcomes),
+                Decoded::Quotes(index, group) => {
+                    self.correlations.add_quotes(*index, group, &self.sources);
+                }
                 Decoded::Partials(index, partials) => {
                     self.merge(*index, partials, &mut outcomes)?;
                 }
@@ -181,7 +184,7 @@ impl Merger {
     /// Leaves what belongs to other partitions out.
     fn retain(&self, share: Share, decoded: &mut Vec<Decoded>) -> Result<(), FrameError> {
         decoded.retain(|data| match data {
-            Decoded::Events(index, group) => {
+            Decoded::Events(index, group) | Decoded::Quotes(index, group) => {
                 self.plan.nodes.get(*index).is_some_and(|node| {
                     share.has(|partitions| node.partition(&group.key, partitions))
                 })
@@ -209,10 +212,14 @@ impl Merger {
         decoded: &mut Vec<Decoded>,
     ) -> Result<(), FrameError> {
         match section.kind {
-            SectionKind::Events | SectionKind::Numbers | SectionKind::Tuples => {
+            SectionKind::Events
+            | SectionKind::Numbers
+            | SectionKind::Tuples
+            | SectionKind::Quotes => {
+                let quotes = section.kind == SectionKind::Quotes;
                 let values = match section.kind {
                     SectionKind::Numbers => ValueKind::Number,
-                    SectionKind::Tuples => ValueKind::Tuple,
+                    SectionKind::Tuples | SectionKind::Quotes => ValueKind::Tuple,
                     _ => ValueKind::None,
                 };
                 let sources = &mut self.sources;
@@ -225,8 +232,11 @@ impl Merger {
                 for group in groups {
                     match self.plan.member(&group.rule) {
                         Some(Member::Correlation(index)) => {
-                            self.check(index, values, &group)?;
-                            decoded.push(Decoded::Events(index, group));
+                            self.check(index, (!quotes).then_some(values), &group)?;
+                            decoded.push(match quotes {
+                                true => Decoded::Quotes(index, group),
+                                false => Decoded::Events(index, group),
+                            });
                         }
                         Some(Member::Rollup(_)) => return Err(corrupt("events of a rollup")),
                         None => self.unknown_sections += 1,
@@ -256,12 +266,12 @@ impl Merger {
     fn check(
         &self,
         index: usize,
-        values: ValueKind,
+        values: Option<ValueKind>,
         group: &GroupEvents,
     ) -> Result<(), FrameError> {
         let fits = self.plan.nodes.get(index).is_some_and(|node| {
             group.key_values == node.names().count()
-                && values == node.values
+                && values.is_none_or(|values| values == node.values)
                 && group
                     .events
                     .iter()
@@ -358,6 +368,8 @@ impl Merger {
 enum Decoded {
     /// Of a correlation.
     Events(usize, GroupEvents),
+    /// The first of them, as they came.
+    Quotes(usize, GroupEvents),
     /// Of a rollup.
     Partials(usize, RecordBatch),
 }

@@ -142,6 +142,31 @@ pub struct Contribution {
     /// The detection that it matched: index into `RuleSet::detections`. When it matched several of the correlation's rules,
     /// the one that the correlation names first.
     pub rule: u32,
+    /// The record as it came, of the first events of a correlation that quotes them.
+    pub quoted: Option<Quoted>,
+}
+
+/// A record as it came, or the beginning of a long one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Quoted {
+    /// Its bytes, at most 4 KiB.
+    pub bytes: Arc<[u8]>,
+    /// How many bytes it has.
+    pub whole: u64,
+}
+
+impl Quoted {
+    /// Bytes that are kept of a record.
+    pub const LONGEST: usize = 4 << 10;
+
+    /// Of a whole record.
+    #[must_use]
+    pub fn of(record: &[u8]) -> Self {
+        Self {
+            bytes: record.get(..Self::LONGEST).unwrap_or(record).into(),
+            whole: record.len() as u64,
+        }
+    }
 }
 
 /// One group of one window of a rollup.

@@ -29,6 +29,8 @@ pub struct RowOrigins<'a> {
     pub partition: i32,
     /// The offset of each row; as many as the batch has rows.
     pub offsets: &'a [i64],
+    /// The record of each row as it came, where [`Plan::quotes`] says that they are wanted; else empty.
+    pub payloads: &'a [Option<&'a [u8]>],
 }
 
 /// The partial aggregates of one worker since its last commit.
@@ -186,6 +188,8 @@ impl Partials {
                     position,
                 };
                 if let Some(partials) = self.correlations.get_mut(correlation) {
+                    let payload = rows.payloads.get(row).copied().flatten();
+                    partials.quote(&key, event, &self.sources, payload);
                     partials.add(&key, event, value);
                 }
             }

@@ -98,6 +98,12 @@ impl Plan {
         distinct.into_iter().cloned().collect()
     }
 
+    /// Whether any correlation quotes its events, and so needs them as they came.
+    #[must_use]
+    pub fn quotes(&self) -> bool {
+        self.nodes.iter().any(|node| node.quoted > 0)
+    }
+
     /// Whether there is neither a correlation nor a rollup.
     #[must_use]
     pub fn is_empty(&self) -> bool {

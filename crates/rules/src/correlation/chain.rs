@@ -292,6 +292,7 @@ impl<L: Fn(&str) -> Lookup> Chain<'_, L> {
             timespan_ns: draft.timespan_ns,
             generate: draft.generate,
             emit: draft.emit,
+            quote: draft.quote,
             alerts: true,
         };
         self.findings_have_fields(draft, &correlation, resolved)

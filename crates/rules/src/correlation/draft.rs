@@ -1,6 +1,7 @@
 //! A correlation as its document says it, its references still text.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use super::{CorrelationKind, Emission, bounds, emission, timespan};
 use crate::codes;
@@ -33,6 +34,7 @@ pub(crate) struct Draft {
     pub(super) aliases: BTreeMap<String, Vec<(Reference, String)>>,
     pub(super) generate: bool,
     pub(super) emit: Emission,
+    pub(super) quote: u32,
 }
 
 /// A condition whose rule names are still text.
@@ -70,7 +72,7 @@ pub(super) enum Type {
     NewTerms,
 }
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "type",
     "rules",
     "group-by",
@@ -79,16 +81,20 @@ const KEYS: [&str; 8] = [
     "aliases",
     "generate",
     "emit",
+    "quote",
 ];
 
 /// `new_terms` has no condition, and names its fields beside the type.
-const KEYS_OF_NEW_TERMS: [&str; 9] = [
+const KEYS_OF_NEW_TERMS: [&str; 10] = [
     "type", "rules", "field", "group-by", "timespan", "remember", "aliases", "generate", "emit",
+    "quote",
 ];
 
 /// How many values a correlation of new terms knows exactly, unless it says otherwise; and the most that it may ask for.
 const REMEMBERED: u32 = 100_000;
 const MOST_REMEMBERED: f64 = 10_000_000.0;
+/// Most events that an alert may be asked to quote.
+const MOST_QUOTED: f64 = 20.0;
 
 impl Type {
     const ALL: [Self; 11] = [
@@ -200,6 +206,10 @@ pub(crate) fn read(
         Some(entry) => emission::read(entry, condition.as_ref(), report),
         None => Some(Emission::Final),
     };
+    let quote = match find(entries, "quote") {
+        Some(entry) => quote(entry, report),
+        None => Some(0),
+    };
     let (kind, condition) = condition?;
     Some(Draft {
         header,
@@ -211,6 +221,7 @@ pub(crate) fn read(
         aliases: aliases?,
         generate: generate?,
         emit: emit?,
+        quote: quote?,
     })
 }
 
@@ -295,22 +306,35 @@ fn condition(
 
 /// How many values are to be known exactly.
 fn remember(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<u32> {
-    let number = entry.value.scalar().and_then(|scalar| scalar.number());
-    let number = number.filter(|number| number.fract() == 0.0);
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it is whole and within bounds"
-    )]
-    let found = number
-        .filter(|number| (1.0..=MOST_REMEMBERED).contains(number))
-        .map(|number| number as u32);
+    let found = whole(entry, 1.0..=MOST_REMEMBERED);
     if found.is_none() {
         let message =
             "`remember` is how many values are known exactly: a whole number from 1 to 10,000,000";
         report.add(&codes::BAD_MEMORY, entry.value.span, message);
     }
     found
+}
+
+/// How many events are to be quoted.
+fn quote(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<u32> {
+    let found = whole(entry, 0.0..=MOST_QUOTED);
+    if found.is_none() {
+        let message =
+            "`quote` is how many of its first events an alert quotes: a whole number from 0 to 20";
+        report.add(&codes::BAD_QUOTE, entry.value.span, message);
+    }
+    found
+}
+
+/// A whole number within bounds that `u32` holds.
+fn whole(entry: &Entry<'_>, bounds: RangeInclusive<f64>) -> Option<u32> {
+    let number = entry.value.scalar()?.number()?;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is whole and within bounds"
+    )]
+    (number.fract() == 0.0 && bounds.contains(&number)).then_some(number as u32)
 }
 
 /// A number of rules in their order makes sense only where it is all of them.

@@ -40,6 +40,8 @@ pub struct Correlation {
     pub generate: bool,
     /// When a finding is told.
     pub emit: Emission,
+    /// How many of its first events a finding quotes; at most 20.
+    pub quote: u32,
     /// Whether a finding is an alert. False when the rule only feeds other correlations, none of which says `generate: true`.
     pub alerts: bool,
 }

@@ -102,6 +102,7 @@ impl Both {
             topic: &self.topic,
             partition: 0,
             offsets: &offsets,
+            payloads: &[],
         };
         let began = Instant::now();
         self.partials

@@ -50,6 +50,9 @@ impl<V: Held> Machine<V> {
                     && later.source == earlier.source
             });
         }
+        if let Some(quotes) = &self.quotes {
+            quotes.fill(key, &mut events, sources);
+        }
         let count = match self.node.judge.pace {
             Pace::Silence => 0,
             _ => events.len() as u64,
@@ -103,6 +106,7 @@ impl<V: Held> Machine<V> {
             source: sources.get(event.source)?.clone(),
             offset: event.offset,
             rule: u32::try_from(*detection).ok()?,
+            quoted: None,
         })
     }
 }

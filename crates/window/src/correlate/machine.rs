@@ -12,6 +12,7 @@ use super::groups::{Group, Groups, Moment, Place};
 use super::judge::{Pace, Seen};
 use super::node::Node;
 use super::parts::Parts;
+use super::quotes::Quotes;
 use super::tally::Held;
 use super::terms::Terms;
 use crate::outcome::Correlated;
@@ -38,6 +39,8 @@ pub(crate) struct Machine<V> {
     pub(super) lost: Lost,
     /// Of a rule about new values, those that it knows.
     pub(super) terms: Option<Terms>,
+    /// The first events, where findings quote them.
+    pub(super) quotes: Option<Quotes>,
     /// Items in lists beside their groups.
     pub(super) listed: usize,
     /// Bytes of keys and of values that are not part of their items.
@@ -67,6 +70,7 @@ impl<V: Held> Machine<V> {
             terms: node
                 .remembers()
                 .map(|room| Terms::new(node.rule.timespan_ns, room)),
+            quotes: node.quotes(),
             due: Agenda::new(node.rule.timespan_ns),
             node,
             groups: Groups::default(),
@@ -173,6 +177,7 @@ impl<V: Held> Machine<V> {
         self.kept_bytes()
             + self.told.as_ref().map_or(0, Told::size)
             + self.terms.as_ref().map_or(0, Terms::size)
+            + self.quotes.as_ref().map_or(0, Quotes::size)
     }
 
     /// Approximate bytes of groups, with the findings that are counted in them. It depends on nothing but what is in them.

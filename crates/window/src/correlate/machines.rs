@@ -9,6 +9,7 @@ use super::give_up::Lost;
 use super::machine::{Arrival, Machine};
 use super::node::{Node, Parent};
 use super::parts::Moves;
+use super::quotes::{self, Quotes};
 use super::saved::Names;
 use super::section::GroupEvents;
 use super::tally::Held;
@@ -140,6 +141,15 @@ impl Machines {
                     _ => terms.load_sketch(&mut chunk.body),
                 }
             }
+            (Some(any), Kind::Quotes) => {
+                let of_node = with!(&*any, of => Arc::clone(&of.node));
+                let own = |key: &[u8]| of_node.is_in(key, share);
+                let quotes = with!(any, of => of.quotes.as_mut());
+                // A rule that does not quote any more means the same.
+                let mut unused = Quotes::new(0, i64::MAX);
+                let quotes = quotes.unwrap_or(&mut unused);
+                quotes.load(&own, sources, &mut chunk.body)
+            }
             (Some(any), Kind::Told | Kind::Waiting) => {
                 let of_node = with!(&*any, of => Arc::clone(&of.node));
                 let own = |key: &[u8]| of_node.is_in(key, share);
@@ -200,6 +210,13 @@ impl Machines {
                 of.add_all(group, values.iter(), watermark_ns, sources, late);
             }
             _ => {}
+        }
+    }
+
+    /// Takes in the first events of a group as they came.
+    pub(crate) fn add_quotes(&mut self, node: usize, group: &GroupEvents, sources: &Sources) {
+        if let Some(any) = self.0.get_mut(node) {
+            with!(any, of => of.add_quotes(group, sources));
         }
     }
 
@@ -309,6 +326,10 @@ impl<V: Held> Machine<V> {
         if let (Some(terms), Some(room)) = (&mut self.terms, node.remembers()) {
             terms.set_room(room);
         }
+        match (&mut self.quotes, node.quoted) {
+            (Some(quotes), most) if most > 0 => quotes.set_most(most),
+            (quotes, _) => *quotes = node.quotes(),
+        }
         self.node = node;
         self.parts.renumber(moves);
         if let Some(told) = &mut self.told {
@@ -320,6 +341,18 @@ impl<V: Held> Machine<V> {
         match self.terms {
             Some(_) => self.advance_terms(watermark_ns, sources, found),
             None => self.advance(watermark_ns, sources, found),
+        }
+        if let Some(quotes) = &mut self.quotes {
+            quotes.forget(watermark_ns);
+        }
+    }
+
+    fn add_quotes(&mut self, group: &GroupEvents, sources: &Sources) {
+        let (Some(quotes), Values::Tuples(values)) = (&mut self.quotes, &group.values) else {
+            return;
+        };
+        for (event, value) in group.events.iter().zip(values) {
+            quotes.add(&group.key, *event, sources, || quotes::of_value(value));
         }
     }
 

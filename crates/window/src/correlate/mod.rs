@@ -16,6 +16,7 @@ mod machines;
 mod node;
 mod partials;
 mod parts;
+mod quotes;
 mod saved;
 mod section;
 mod sketch;

@@ -11,6 +11,7 @@ use haechi_rules::{
 use super::early::Foretelling;
 use super::group_key;
 use super::judge::{Judge, Pace};
+use super::quotes::Quotes;
 use super::value::{Value, ValueKind};
 use crate::batch::RESERVED;
 use crate::error::CompileError;
@@ -42,6 +43,8 @@ pub(crate) struct Node {
     /// By how much its watermark lags behind: what the correlations below it may still find.
     pub(super) delay_ns: i64,
     hasher: GroupHasher,
+    /// How many of its first events a finding quotes: as many as the root says.
+    pub(crate) quoted: usize,
     /// Its findings are what is left of the alerts of its one rule.
     suppresses: bool,
     /// Which of its group's values are the root's group, in the root's order.
@@ -79,7 +82,10 @@ pub(crate) fn compile(rules: &RuleSet, errors: &mut Vec<CompileError>) -> Vec<Ar
             });
         } else if rule.alerts {
             let outermost = match &rule.header.suppress {
-                Some(suppress) => suppression(&rule.header, suppress, Referent::Correlation(index)),
+                Some(suppress) => {
+                    let of = Referent::Correlation(index);
+                    suppression(&rule.header, suppress, of, rule.quote)
+                }
                 None => Arc::clone(rule),
             };
             let mut tree = Tree {
@@ -106,7 +112,7 @@ pub(crate) fn compile(rules: &RuleSet, errors: &mut Vec<CompileError>) -> Vec<Ar
                 });
                 continue;
             }
-            let root = suppression(&rule.header, suppress, Referent::Detection(index));
+            let root = suppression(&rule.header, suppress, Referent::Detection(index), 0);
             let mut tree = Tree {
                 rules,
                 root: &root,
@@ -120,7 +126,12 @@ pub(crate) fn compile(rules: &RuleSet, errors: &mut Vec<CompileError>) -> Vec<Ar
 }
 
 /// The suppression of a rule's alerts is a correlation of them: one alert opens a window, and all others in it belong to it.
-fn suppression(header: &RuleHeader, suppress: &Suppress, of: Referent) -> Arc<Correlation> {
+fn suppression(
+    header: &RuleHeader,
+    suppress: &Suppress,
+    of: Referent,
+    quote: u32,
+) -> Arc<Correlation> {
     let names = suppress.by.iter().zip(&suppress.fields);
     let renamed = names.filter(|(name, field)| name != field);
     let aliases = renamed.map(|(name, field)| (name.clone(), [(0, field.clone())].into()));
@@ -137,6 +148,7 @@ fn suppression(header: &RuleHeader, suppress: &Suppress, of: Referent) -> Arc<Co
         },
         generate: false,
         emit: Emission::Final,
+        quote,
         alerts: true,
     })
 }
@@ -229,6 +241,7 @@ impl Tree<'_> {
             judge: Judge::of(&rule),
             parent: None,
             suppresses: self.suppresses && path.is_empty(),
+            quoted: self.root.quote as usize,
             fields,
             values,
             value_fields,
@@ -323,6 +336,11 @@ impl Node {
     /// The names of a group's values, in their order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
         self.rule.names()
+    }
+
+    /// What keeps its first events, where findings quote them.
+    pub(super) fn quotes(&self) -> Option<Quotes> {
+        (self.quoted > 0).then(|| Quotes::new(self.quoted, self.rule.timespan_ns))
     }
 
     /// Where values are to be new, how many of them are known by name.

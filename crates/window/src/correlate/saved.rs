@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::give_up::Lost;
 use super::groups::{Group, Moment};
 use super::machine::{Item, Machine};
+use super::quotes::{load_quoted, save_quoted};
 use super::tally::Held;
 use super::{Event, group_key};
 use crate::frame::{Bytes, FrameError, corrupt, put_count};
@@ -25,6 +26,8 @@ const TAKEN: u8 = 2;
 const LACKS: u8 = 32;
 /// What a finding says of what was known follows it.
 const RECALL: u8 = 0x10;
+/// The records of some of its events follow it.
+const QUOTED: u8 = 0x40;
 /// Events written in one go; a group of more goes on in a further item.
 const RUN: usize = 1024;
 /// Bytes of an event without its value.
@@ -66,6 +69,9 @@ impl<V: Held> Machine<V> {
         }
         if let Some(terms) = &self.terms {
             terms.save(&self.node.fingerprint, writer);
+        }
+        if let Some(quotes) = &self.quotes {
+            quotes.save(&self.node.fingerprint, writer);
         }
     }
 
@@ -278,8 +284,13 @@ pub(super) fn save_finding(
     }
     save_opening(&finding.opening, ids, sources, bytes);
     bytes.extend(finding.revision.to_le_bytes());
+    let quoted = finding.events.iter().zip(0u32..);
+    let quoted = quoted.filter_map(|(event, number)| Some((number, event.quoted.as_ref()?)));
+    let quoted: Vec<_> = quoted.collect();
     let flag = |holds: bool, flag: u8| if holds { flag } else { 0 };
-    let flags = flag(finding.recall.is_some(), RECALL) | flag(finding.given_up > 0, LACKS);
+    let flags = flag(finding.recall.is_some(), RECALL)
+        | flag(finding.given_up > 0, LACKS)
+        | flag(!quoted.is_empty(), QUOTED);
     match &finding.phase {
         Phase::Final => bytes.push(flags),
         Phase::Open => bytes.push(flags | 1),
@@ -298,6 +309,24 @@ pub(super) fn save_finding(
         bytes.push(u8::from(recall.forgotten_ns.is_some()));
         bytes.extend(recall.forgotten_ns.iter().flat_map(|ns| ns.to_le_bytes()));
     }
+    if !quoted.is_empty() {
+        put_count(bytes, quoted.len());
+        for (number, quoted) in quoted {
+            bytes.extend(number.to_le_bytes());
+            save_quoted(quoted, bytes);
+        }
+    }
+}
+
+fn load_quotes(events: &mut [Contribution], bytes: &mut Bytes<'_>) -> Result<(), FrameError> {
+    for _ in 0..bytes.count("quotes")? {
+        let place = bytes.count("quote")?;
+        let quoted = load_quoted(bytes)?;
+        let event = events.get_mut(place);
+        let event = event.ok_or_else(|| corrupt("a quote of an event that is not there"))?;
+        event.quoted = Some(quoted);
+    }
+    Ok(())
 }
 
 fn load_recall(bytes: &mut Bytes<'_>) -> Result<Recall, FrameError> {
@@ -348,7 +377,7 @@ pub(super) fn load_finding(
     let (time_ns, first_ns, last_ns) = (time()?, time()?, time()?);
     let count = u64::from_le_bytes(bytes.array("finding")?);
     let number = f64::from_le_bytes(bytes.array("finding")?);
-    let events = bytes.list("events", EVENT_BYTES, |bytes| {
+    let mut events = bytes.list("events", EVENT_BYTES, |bytes| {
         let time_ns = i64::from_le_bytes(bytes.array("event")?);
         let offset = i64::from_le_bytes(bytes.array("event")?);
         let source = sources.get(u32::from_le_bytes(bytes.array("event")?));
@@ -359,6 +388,7 @@ pub(super) fn load_finding(
             source: source.clone(),
             offset,
             rule: names.detections.get(&*id).copied().unwrap_or(u32::MAX),
+            quoted: None,
         })
     })?;
     let parts = bytes.list("findings", 60, |bytes| {
@@ -367,7 +397,7 @@ pub(super) fn load_finding(
     let opening = load_opening(names, sources, bytes, depth)?;
     let revision = u32::from_le_bytes(bytes.array("finding")?);
     let [flags] = bytes.array("finding")?;
-    let phase = match flags & !(RECALL | LACKS) {
+    let phase = match flags & !(RECALL | LACKS | QUOTED) {
         0 => Phase::Final,
         1 => Phase::Open,
         2 => Phase::Withdrawn(None),
@@ -382,6 +412,9 @@ pub(super) fn load_finding(
         0 => None,
         _ => Some(load_recall(bytes)?),
     };
+    if flags & QUOTED != 0 {
+        load_quotes(&mut events, bytes)?;
+    }
     Ok(Correlated {
         rule,
         group,

@@ -15,7 +15,7 @@ use arrow::datatypes::{
 use super::value::{ValueKind, Values};
 use super::{Event, group_key};
 use crate::WindowError;
-use crate::frame::{Fingerprint, FrameError, Section, corrupt};
+use crate::frame::{Fingerprint, FrameError, Section, SectionKind, corrupt};
 use crate::ipc;
 
 /// What the events of a section look like. One row per group; `rule` is an index into the section's fingerprints, `topic` one into
@@ -74,16 +74,23 @@ pub(crate) struct SectionWriters {
     plain: EventsWriter,
     numbers: EventsWriter,
     tuples: EventsWriter,
+    quotes: EventsWriter,
 }
 
 impl SectionWriters {
     /// Writers of sections of at most about `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            plain: EventsWriter::new(ValueKind::None, limit),
-            numbers: EventsWriter::new(ValueKind::Number, limit),
-            tuples: EventsWriter::new(ValueKind::Tuple, limit),
+            plain: EventsWriter::new(ValueKind::None, SectionKind::Events, limit),
+            numbers: EventsWriter::new(ValueKind::Number, SectionKind::Numbers, limit),
+            tuples: EventsWriter::new(ValueKind::Tuple, SectionKind::Tuples, limit),
+            quotes: EventsWriter::new(ValueKind::Tuple, SectionKind::Quotes, limit),
         }
+    }
+
+    /// For events with their records as their values.
+    pub(super) fn quotes(&mut self) -> &mut EventsWriter {
+        &mut self.quotes
     }
 
     pub(super) fn of(&mut self, kind: ValueKind) -> &mut EventsWriter {
@@ -99,6 +106,7 @@ impl SectionWriters {
         let mut sections = self.plain.finish()?;
         sections.extend(self.numbers.finish()?);
         sections.extend(self.tuples.finish()?);
+        sections.extend(self.quotes.finish()?);
         Ok(sections)
     }
 }
@@ -113,6 +121,7 @@ const OVERHEAD_BYTES: usize = 1024;
 /// Writes the events for one exchange partition into sections that stay below a limit.
 pub(super) struct EventsWriter {
     kind: ValueKind,
+    section: SectionKind,
     limit: usize,
     done: Vec<Section>,
     bytes: usize,
@@ -130,9 +139,10 @@ pub(super) struct EventsWriter {
 }
 
 impl EventsWriter {
-    fn new(kind: ValueKind, limit: usize) -> Self {
+    fn new(kind: ValueKind, section: SectionKind, limit: usize) -> Self {
         Self {
             kind,
+            section,
             limit,
             done: Vec::new(),
             bytes: OVERHEAD_BYTES,
@@ -250,7 +260,7 @@ impl EventsWriter {
         ];
         let batch = RecordBatch::try_new(Arc::clone(&layout.schema), columns)?;
         self.done.push(Section {
-            kind: self.kind.section(),
+            kind: self.section,
             rules: std::mem::take(&mut self.rules),
             body: ipc::encode(&batch)?,
         });

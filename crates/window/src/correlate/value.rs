@@ -7,7 +7,6 @@ use super::group_key;
 use crate::WindowError;
 use crate::batch::{FieldColumn, First};
 use crate::bounded::bounded;
-use crate::frame::SectionKind;
 use crate::rollup::usable_double;
 
 /// What kind of value the events of a correlation have.
@@ -34,15 +33,6 @@ impl ValueKind {
             | CorrelationKind::ValueAvg(_)
             | CorrelationKind::ValueMedian(_)
             | CorrelationKind::ValuePercentile { .. } => Self::Number,
-        }
-    }
-
-    /// The kind of section that such events travel in.
-    pub(crate) fn section(self) -> SectionKind {
-        match self {
-            Self::None => SectionKind::Events,
-            Self::Number => SectionKind::Numbers,
-            Self::Tuple => SectionKind::Tuples,
         }
     }
 

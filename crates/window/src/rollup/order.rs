@@ -112,6 +112,7 @@ mod tests {
                 topic: &"t".into(),
                 partition,
                 offsets: &[offset],
+                payloads: &[],
             };
             places(&vec![time].into(), rows).value(0).to_vec()
         };

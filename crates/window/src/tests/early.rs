@@ -19,7 +19,7 @@ use super::world::{
 };
 use crate::{Correlated, Merger, Opening, Outcome, Phase, Plan};
 
-fn early(rule: Correlation) -> Correlation {
+pub(super) fn early(rule: Correlation) -> Correlation {
     Correlation {
         emit: Emission::Early,
         ..rule
@@ -96,13 +96,13 @@ fn follow(told: &[Vec<Correlated>]) -> Result<Vec<Correlated>, TestCaseError> {
     Ok(standing)
 }
 
-fn sorted(mut found: Vec<Correlated>) -> Vec<Correlated> {
+pub(super) fn sorted(mut found: Vec<Correlated>) -> Vec<Correlated> {
     found.sort_by_cached_key(|found| format!("{found:?}"));
     found
 }
 
 /// Everything that holds of early findings, for one way to cut and order a log.
-fn ends_well(
+pub(super) fn ends_well(
     rules: &RuleSet,
     setup: &Setup,
     events: &[Event],
@@ -128,7 +128,7 @@ fn agree(rule: Correlation, setup: &Setup, log: &[Event], order: &[usize]) -> Te
 }
 
 /// Bounds that more can only help.
-fn growing(least: i8, most: i8) -> impl Strategy<Value = Vec<(CompareOp, f64)>> {
+pub(super) fn growing(least: i8, most: i8) -> impl Strategy<Value = Vec<(CompareOp, f64)>> {
     let op = prop::sample::select(vec![CompareOp::Gt, CompareOp::Gte]);
     (op, (least..most).prop_map(f64::from)).prop_map(|bound| vec![bound])
 }

@@ -98,26 +98,29 @@ fn write_fixture() {
 fn another_version_is_refused_by_its_number() {
     let plan = plan(&rules());
     let mut record = stage1(&plan, &Setup::default(), &events())[0][0].clone();
-    record[4] = 3;
+    record[4] = 4;
     let error = Merger::new(plan, 0).apply(&record).unwrap_err();
-    assert_eq!(error, FrameError::Version { found: 3 });
-    assert!(error.to_string().contains("version 3"));
+    assert_eq!(error, FrameError::Version { found: 4 });
+    assert!(error.to_string().contains("version 4"));
 }
 
 /// The release before reads what it knows, and refuses what it does not by the version.
 #[test]
 fn only_records_with_new_sections_are_of_the_new_version() {
-    let version = |kind: CorrelationKind| {
+    let version = |kind: CorrelationKind, quote: u32| {
         let rule = Correlation {
             kind,
+            quote,
             ..correlation(2, &["host"], 10 * SECOND, &[(CompareOp::Gte, 2.0)])
         };
         let plan = plan(&rule_set(2, vec![rule], Vec::new()));
         stage1(&plan, &Setup::default(), &events())[0][0][4]
     };
-    assert_eq!(version(CorrelationKind::EventCount), 1);
-    assert_eq!(version(CorrelationKind::ValueCount(vec!["user".into()])), 2);
-    assert_eq!(version(CorrelationKind::ValueSum("bytes".into())), 2);
+    assert_eq!(version(CorrelationKind::EventCount, 0), 1);
+    let users = CorrelationKind::ValueCount(vec!["user".into()]);
+    assert_eq!(version(users, 0), 2);
+    assert_eq!(version(CorrelationKind::ValueSum("bytes".into()), 0), 2);
+    assert_eq!(version(CorrelationKind::EventCount, 1), 3);
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod memory;
 mod naive;
 mod naive_correlation;
 mod queries;
+mod quotes;
 mod rollups;
 mod snapshots;
 mod suppression;

@@ -56,6 +56,7 @@ pub(super) fn findings(set: &RuleSet, index: usize, log: &[Event]) -> Vec<Correl
                         source: source(event),
                         offset: event.offset,
                         rule: *detection as u32,
+                        quoted: None,
                     };
                     let entries = groups.entry(group).or_default();
                     let same = |known: &&mut Entry| {

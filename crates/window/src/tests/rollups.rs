@@ -400,6 +400,7 @@ fn seconds(plan: &Arc<Plan>, events: &[Event]) -> f64 {
                 topic: &of.topic,
                 partition: 0,
                 offsets,
+                payloads: &[],
             };
             let classes = super::world::classes();
             partials.add(batch, &classes, &[], rows, "logs").unwrap();

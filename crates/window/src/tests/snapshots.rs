@@ -80,6 +80,7 @@ pub(super) fn all_rules() -> RuleSet {
             fields: vec!["user".into(), "bytes".into()],
             remember: 1000,
         },
+        quote: 1,
         ..correlation(2, &["host"], 40 * SECOND, &[(CompareOp::Gte, 1.0)])
     }));
     let rule = Arc::make_mut(&mut rules.detections[0]);
@@ -315,7 +316,7 @@ proptest! {
             let (untouched, mut written) = (merger(&records[..cut]), merger(&records[..cut]));
             let (name, chunks) = snapshot(&mut written, cut as i64, limit);
             let mut restored = restore(plan, partition, name, &chunks).unwrap();
-            let kind = |chunk: &Vec<u8>| chunk[32] < 5 || (8..=12).contains(&chunk[32]);
+            let kind = |chunk: &Vec<u8>| chunk[32] < 5 || (8..=13).contains(&chunk[32]);
             let (_, again) = snapshot(&mut restored, cut as i64, limit);
             prop_assert_eq!(chunks.iter().filter(|c| kind(c)).collect::<Vec<_>>(), again.iter().filter(|c| kind(c)).collect::<Vec<_>>());
             prop_assert_eq!(restored.watermark_ns(), untouched.watermark_ns());

@@ -66,6 +66,7 @@ pub(super) fn correlation(
         aliases: BTreeMap::new(),
         generate: false,
         emit: Emission::Final,
+        quote: 0,
         alerts: true,
     }
 }
@@ -428,10 +429,19 @@ pub(super) fn add(partials: &mut Partials, plan: &Plan, of: &SourceId, events: &
     let hits: Vec<(u32, u32)> = hits
         .flat_map(|(event, row)| event.hits.iter().map(move |&rule| (rule, row)))
         .collect();
+    let records: Vec<String> = events.iter().map(record).collect();
+    let payloads: Vec<Option<&[u8]>> = match plan.quotes() {
+        true => records
+            .iter()
+            .map(|record| Some(record.as_bytes()))
+            .collect(),
+        false => Vec::new(),
+    };
     let rows = RowOrigins {
         topic: &of.topic,
         partition: of.partition,
         offsets: &offsets,
+        payloads: &payloads,
     };
     partials
         .add(
@@ -442,6 +452,11 @@ pub(super) fn add(partials: &mut Partials, plan: &Plan, of: &SourceId, events: &
             "logs",
         )
         .unwrap();
+}
+
+/// An event as it came.
+pub(super) fn record(event: &Event) -> String {
+    format!("{}/{}/{}", event.topic, event.partition, event.offset)
 }
 
 pub(super) fn source(event: &Event) -> SourceId {
