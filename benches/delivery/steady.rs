@@ -124,6 +124,8 @@ fn write(broker: &str, topic: &str, load: &Load) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", broker)
         .set("linger.ms", "2")
+        // Half an hour of a high rate is to fit on a disk.
+        .set("compression.type", "lz4")
         .create()
         .expect("a producer");
     let begun = Instant::now();

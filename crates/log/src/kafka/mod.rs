@@ -58,7 +58,7 @@ impl KafkaLog {
     /// Connects, fences off whatever has the same transactional id, and joins the group.
     ///
     /// # Errors
-    /// [`Kind::Retriable`](crate::Kind::Retriable) when no broker answered in time, otherwise what is wrong with the
+    /// [`Kind::Retriable`] when no broker answered in time, otherwise what is wrong with the
     /// configuration or with our rights.
     pub fn open(config: KafkaConfig) -> Result<Self, LogError> {
         // The producer first: no partition should come to a worker that cannot commit.
