@@ -79,10 +79,19 @@ fn live() -> Result<(), String> {
     }
     world(|world| world.calm());
     until_at_rest("what was written is not read")?;
-    // Time passes until every partition is idle and every window is over.
+    // Time passes until every partition is idle and every window is over. Whoever is given a partition meanwhile (a member that is gone
+    // still was in the group) counts its silence anew.
     let idle = world(|world| world.plan.all_idle().as_secs()) as i64 * SECOND;
-    let until = world(|world| world.now) + idle + 20 * SECOND;
-    while world(|world| world.now) < until {
+    let look = || world(|world| (world.now, world.group.generation));
+    let (mut since, mut generation) = look();
+    loop {
+        let (now, current) = look();
+        if current != generation {
+            (since, generation) = (now, current);
+        }
+        if now >= since + idle + 20 * SECOND {
+            break;
+        }
         calm_round(700 * MILLISECOND)?;
     }
     until_at_rest("what the exchange holds is not read")
