@@ -76,6 +76,8 @@ impl KafkaLog {
     fn succeed(&self, owner: &str) {
         let mut config = self.config.clone();
         owner.clone_into(&mut config.transactional_id);
+        // Whoever has signed had transactions, also where they are not wanted any more.
+        config.delivery = Delivery::ExactlyOnce;
         config.wait = SUCCESSION;
         match Producer::open(&config) {
             Ok(_) => info!(
