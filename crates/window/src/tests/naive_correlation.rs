@@ -20,98 +20,20 @@ struct Entry {
     part: Option<Arc<Correlated>>,
 }
 
+/// What a correlation counts, by group.
+type Groups = BTreeMap<Vec<Option<String>>, Vec<Entry>>;
+
 /// All findings of a correlation.
 pub(super) fn findings(set: &RuleSet, index: usize, log: &[Event]) -> Vec<Correlated> {
     let rule = &set.correlations[index];
-    let mut groups: BTreeMap<Vec<Option<String>>, Vec<Entry>> = BTreeMap::new();
+    let mut groups = Groups::new();
     for (position, referent) in rule.rules.iter().enumerate() {
         match referent {
             Referent::Detection(detection) => {
-                let hit = |event: &&Event| event.hits.contains(&(*detection as u32));
-                for event in log.iter().filter(hit) {
-                    let first = |name: &String| event.first(rule.field(name, position));
-                    let group = rule
-                        .names()
-                        .map(|name| Some(first(name)?.map(str::to_owned)));
-                    let Some(group) = group.collect::<Option<Vec<_>>>() else {
-                        continue;
-                    };
-                    if lacks_terms(rule, &group) {
-                        continue;
-                    }
-                    let value = rule
-                        .kind
-                        .fields()
-                        .iter()
-                        .filter(|_| !matches!(rule.kind, CorrelationKind::NewTerms { .. }))
-                        .map(|name| first(name)??.parse().ok());
-                    let Some(value) = value.collect::<Option<Vec<String>>>() else {
-                        continue;
-                    };
-                    if !usable(rule, &value) {
-                        continue;
-                    }
-                    let contribution = Contribution {
-                        time_ns: event.time_ns,
-                        source: source(event),
-                        offset: event.offset,
-                        rule: *detection as u32,
-                        quoted: None,
-                    };
-                    let entries = groups.entry(group).or_default();
-                    let same = |known: &&mut Entry| {
-                        let of = &known.events[0];
-                        known.part.is_none()
-                            && (&of.source, of.offset)
-                                == (&contribution.source, contribution.offset)
-                    };
-                    match entries.iter_mut().find(same) {
-                        Some(known) if is_temporal(rule) => {
-                            known.rules.insert(position);
-                        }
-                        Some(_) => {}
-                        None => entries.push(Entry {
-                            time_ns: event.time_ns,
-                            rules: [position].into(),
-                            value,
-                            events: vec![contribution],
-                            part: None,
-                        }),
-                    }
-                }
+                add_hits(rule, position, *detection as u32, log, &mut groups);
             }
             Referent::Correlation(inner) => {
-                for finding in findings(set, *inner, log) {
-                    let text = |name: &String| {
-                        let field = rule.field(name, position);
-                        let found = finding
-                            .group
-                            .iter()
-                            .find(|(group, _)| group == field)
-                            .unwrap();
-                        found.1.clone()
-                    };
-                    let group: Vec<_> = rule.names().map(text).collect();
-                    if lacks_terms(rule, &group) {
-                        continue;
-                    }
-                    let value = rule
-                        .kind
-                        .fields()
-                        .iter()
-                        .map(text)
-                        .collect::<Option<Vec<_>>>();
-                    let Some(value) = value.filter(|value| usable(rule, value)) else {
-                        continue;
-                    };
-                    groups.entry(group).or_default().push(Entry {
-                        time_ns: finding.time_ns,
-                        rules: [position].into(),
-                        value,
-                        events: finding.events.clone(),
-                        part: Some(Arc::new(finding)),
-                    });
-                }
+                add_findings(rule, position, findings(set, *inner, log), &mut groups);
             }
         }
     }
@@ -130,6 +52,90 @@ pub(super) fn findings(set: &RuleSet, index: usize, log: &[Event]) -> Vec<Correl
         of_group(rule, index, &group, &entries, &mut found);
     }
     found
+}
+
+/// The events of a detection that a correlation counts.
+fn add_hits(
+    rule: &Correlation,
+    position: usize,
+    detection: u32,
+    log: &[Event],
+    groups: &mut Groups,
+) {
+    for event in log.iter().filter(|event| event.hits.contains(&detection)) {
+        let first = |name: &String| event.first(rule.field(name, position));
+        let group = rule
+            .names()
+            .map(|name| Some(first(name)?.map(str::to_owned)));
+        let Some(group) = group.collect::<Option<Vec<_>>>() else {
+            continue;
+        };
+        let value = rule
+            .kind
+            .fields()
+            .iter()
+            .filter(|_| !matches!(rule.kind, CorrelationKind::NewTerms { .. }))
+            .map(|name| first(name)??.parse().ok());
+        let Some(value) = value.collect::<Option<Vec<String>>>() else {
+            continue;
+        };
+        if lacks_terms(rule, &group) || !usable(rule, &value) {
+            continue;
+        }
+        let contribution = Contribution {
+            time_ns: event.time_ns,
+            source: source(event),
+            offset: event.offset,
+            rule: detection,
+            quoted: None,
+        };
+        let entries = groups.entry(group).or_default();
+        let same = |known: &&mut Entry| {
+            let of = &known.events[0];
+            known.part.is_none()
+                && (&of.source, of.offset) == (&contribution.source, contribution.offset)
+        };
+        match entries.iter_mut().find(same) {
+            Some(known) if is_temporal(rule) => {
+                known.rules.insert(position);
+            }
+            Some(_) => {}
+            None => entries.push(Entry {
+                time_ns: event.time_ns,
+                rules: [position].into(),
+                value,
+                events: vec![contribution],
+                part: None,
+            }),
+        }
+    }
+}
+
+/// The findings of a correlation below.
+fn add_findings(rule: &Correlation, position: usize, below: Vec<Correlated>, groups: &mut Groups) {
+    for finding in below {
+        let text = |name: &String| {
+            let field = rule.field(name, position);
+            let mut group = finding.group.iter();
+            group.find(|(name, _)| name == field).unwrap().1.clone()
+        };
+        let group: Vec<_> = rule.names().map(text).collect();
+        let value = rule.kind.fields().iter().map(text);
+        let value = value.collect::<Option<Vec<_>>>();
+        let Some(value) = value.filter(|value| usable(rule, value)) else {
+            continue;
+        };
+        if lacks_terms(rule, &group) {
+            continue;
+        }
+        groups.entry(group).or_default().push(Entry {
+            time_ns: finding.time_ns,
+            rules: [position].into(),
+            value,
+            events: finding.events.clone(),
+            part: Some(Arc::new(finding)),
+        });
+    }
 }
 
 /// Whether a value that is to be new is null: there is nothing to look at.
@@ -156,55 +162,47 @@ fn usable(rule: &Correlation, value: &[String]) -> bool {
     !numeric || value[0].parse::<f64>().is_ok()
 }
 
-/// Looks at the window of every event in turn.
+/// What is found in a group, whose entries are in order.
 fn of_group(
     rule: &Correlation,
     index: usize,
     group: &[(String, Option<String>)],
-    mut entries: &[Entry],
+    entries: &[Entry],
     found: &mut Vec<Correlated>,
 ) {
+    let mut find = |window: &[Entry], time_ns: i64, number: f64| {
+        found.push(finding(rule, index, group, window, time_ns, number));
+    };
     if matches!(rule.kind, CorrelationKind::NewTerms { .. }) {
-        // Each with nothing of its group within the timespan before.
-        let new = |at: &usize| {
-            let earlier = at.checked_sub(1).map(|before| entries[before].time_ns);
-            earlier.is_none_or(|earlier| entries[*at].time_ns - earlier >= rule.timespan_ns)
-        };
-        for at in (0..entries.len()).filter(new) {
-            let entry = &entries[at];
-            found.push(Correlated {
-                rule: index,
-                group: group.to_vec(),
-                time_ns: entry.time_ns,
-                first_ns: entry.events[0].time_ns,
-                last_ns: entry.events[entry.events.len() - 1].time_ns,
-                count: entry.events.len() as u64,
-                number: 1.0,
-                events: entry.events.clone(),
-                parts: entry.part.iter().cloned().collect(),
-                opening: match &entry.part {
-                    Some(part) => Opening::Finding(part.clone()),
-                    None => Opening::Event {
-                        source: entry.events[0].source.clone(),
-                        offset: entry.events[0].offset,
-                    },
-                },
-                revision: 0,
-                phase: Phase::Final,
-                given_up: 0,
-                suppresses: None,
-                recall: None,
-            });
-        }
-        return;
+        for_each_new(rule, entries, |entry| {
+            find(std::slice::from_ref(entry), entry.time_ns, 1.0);
+        });
+    } else {
+        for_each_window(rule, entries, find);
     }
+}
+
+/// Each entry with nothing of its group within the timespan before.
+fn for_each_new(rule: &Correlation, entries: &[Entry], mut find: impl FnMut(&Entry)) {
+    let mut earlier: Option<i64> = None;
+    for entry in entries {
+        if earlier.is_none_or(|earlier| entry.time_ns - earlier >= rule.timespan_ns) {
+            find(entry);
+        }
+        earlier = Some(entry.time_ns);
+    }
+}
+
+/// Looks at the window of every event in turn.
+fn for_each_window(
+    rule: &Correlation,
+    mut entries: &[Entry],
+    mut find: impl FnMut(&[Entry], i64, f64),
+) {
     while let Some(head) = entries.first() {
         let end_ns = head.time_ns + rule.timespan_ns;
-        let window = entries
-            .iter()
-            .take_while(|entry| entry.time_ns < end_ns)
-            .count();
-        let window = &entries[..window];
+        let inside = entries.iter().take_while(|entry| entry.time_ns < end_ns);
+        let window = &entries[..inside.count()];
         let number = verdict(rule, window);
         if let Some(number) = number {
             let time_ns = if at_once(rule) {
@@ -213,51 +211,58 @@ fn of_group(
             } else {
                 end_ns
             };
-            let all: BTreeSet<(i64, crate::SourceId, i64)> = Default::default();
-            let (mut seen, mut events) = (all, Vec::new());
-            let mut contributions: Vec<Contribution> = window
-                .iter()
-                .flat_map(|entry| entry.events.clone())
-                .collect();
-            contributions.sort();
-            for event in contributions {
-                if seen.insert((event.time_ns, event.source.clone(), event.offset)) {
-                    events.push(event);
-                }
-            }
-            found.push(Correlated {
-                rule: index,
-                group: group.to_vec(),
-                time_ns,
-                first_ns: events[0].time_ns,
-                last_ns: events[events.len() - 1].time_ns,
-                count: if silence(rule) {
-                    0
-                } else {
-                    events.len() as u64
-                },
-                number,
-                events,
-                parts: window
-                    .iter()
-                    .filter_map(|entry| entry.part.clone())
-                    .collect(),
-                opening: match &window[0].part {
-                    Some(part) => Opening::Finding(part.clone()),
-                    None => Opening::Event {
-                        source: window[0].events[0].source.clone(),
-                        offset: window[0].events[0].offset,
-                    },
-                },
-                revision: 0,
-                phase: Phase::Final,
-                given_up: 0,
-                suppresses: None,
-                recall: None,
-            });
+            find(window, time_ns, number);
         }
         let used = number.is_some() || tiles(rule);
         entries = &entries[if used { window.len() } else { 1 }..];
+    }
+}
+
+/// The finding that these entries are.
+fn finding(
+    rule: &Correlation,
+    index: usize,
+    group: &[(String, Option<String>)],
+    window: &[Entry],
+    time_ns: i64,
+    number: f64,
+) -> Correlated {
+    let mut events: Vec<Contribution> = window
+        .iter()
+        .flat_map(|entry| entry.events.clone())
+        .collect();
+    events.sort();
+    let mut seen = BTreeSet::new();
+    events.retain(|event| seen.insert((event.time_ns, event.source.clone(), event.offset)));
+    Correlated {
+        rule: index,
+        group: group.to_vec(),
+        time_ns,
+        first_ns: events[0].time_ns,
+        last_ns: events[events.len() - 1].time_ns,
+        count: if silence(rule) {
+            0
+        } else {
+            events.len() as u64
+        },
+        number,
+        events,
+        parts: window
+            .iter()
+            .filter_map(|entry| entry.part.clone())
+            .collect(),
+        opening: match &window[0].part {
+            Some(part) => Opening::Finding(part.clone()),
+            None => Opening::Event {
+                source: window[0].events[0].source.clone(),
+                offset: window[0].events[0].offset,
+            },
+        },
+        revision: 0,
+        phase: Phase::Final,
+        given_up: 0,
+        suppresses: None,
+        recall: None,
     }
 }
 

@@ -315,156 +315,158 @@ fn partials_of_closed_windows_are_late() {
     assert_eq!(late.what, what);
 }
 
+/// A query, what is said of it, and where: line and column.
+const NO_ROLLUPS: &[(&str, &str, (u32, u32))] = &[
+    ("SELECT", "expected", (10, 5)),
+    (
+        "SELECT count(*)\nFROM logs GROUP BY tumble(interval '1 minute'))",
+        "found: )",
+        (11, 51),
+    ),
+    ("SELECT 1; SELECT 2", "one SELECT", (10, 5)),
+    ("DELETE FROM logs", "one SELECT", (10, 5)),
+    ("SELECT count(*) FROM logs", "needs a time window", (10, 5)),
+    (
+        "SELECT count(*) FROM logs GROUP BY host",
+        "needs a time window",
+        (10, 5),
+    ),
+    (
+        "SELECT count(*) FROM logs GROUP BY tumble(interval '1 minute'), tumble(interval '2 minutes')",
+        "two windows",
+        (10, 40),
+    ),
+    (
+        "SELECT count(*) FROM logs GROUP BY tumble(interval '1 month')",
+        "constant interval",
+        (10, 40),
+    ),
+    (
+        "SELECT count(*) FROM logs GROUP BY tumble(interval '0 minutes')",
+        "constant interval",
+        (10, 40),
+    ),
+    (
+        "SELECT count(*) FROM logs GROUP BY tumble('1 minute')",
+        "constant interval",
+        (10, 40),
+    ),
+    (
+        "SELECT count(*) FROM logs GROUP BY tumble(interval '1 minute') + interval '1 second'",
+        "part of an expression",
+        (10, 40),
+    ),
+    (
+        "SELECT count(*) FROM logs WHERE tumble(interval '1 minute') > _time GROUP BY tumble(interval '1 minute')",
+        "the window can stand in GROUP BY",
+        (10, 37),
+    ),
+    (
+        "SELECT count(*)\nFROM nowhere GROUP BY tumble(interval '1 minute')",
+        "`nowhere`",
+        (11, 10),
+    ),
+    (
+        "SELECT count(*) FROM logs, more GROUP BY tumble(interval '1 minute')",
+        "one input",
+        (10, 32),
+    ),
+    (
+        "SELECT count(*) FROM logs JOIN more ON true GROUP BY tumble(interval '1 minute')",
+        "join",
+        (10, 26),
+    ),
+    (
+        "SELECT * FROM logs GROUP BY tumble(interval '1 minute')",
+        "select *",
+        (10, 12),
+    ),
+    (
+        "SELECT count(*), count(*) FROM logs GROUP BY tumble(interval '1 minute')",
+        "two columns",
+        (10, 22),
+    ),
+    (
+        "SELECT host, count(*) FROM logs GROUP BY tumble(interval '1 minute')",
+        "host",
+        (10, 12),
+    ),
+    (
+        "SELECT medium(bytes) FROM logs GROUP BY tumble(interval '1 minute')",
+        "no function medium",
+        (10, 12),
+    ),
+    (
+        "SELECT count(*) FROM logs WHERE _time < now() GROUP BY tumble(interval '1 minute')",
+        "no function now",
+        (10, 45),
+    ),
+    (
+        "SELECT stddev(DISTINCT bytes) FROM logs GROUP BY tumble(interval '1 minute')",
+        "DISTINCT",
+        (10, 12),
+    ),
+    (
+        "SELECT count(DISTINCT a, b) FROM logs GROUP BY tumble(interval '1 minute')",
+        "one argument",
+        (10, 12),
+    ),
+    (
+        "SELECT sum(_time) FROM logs GROUP BY tumble(interval '1 minute')",
+        "needs numbers",
+        (10, 12),
+    ),
+    (
+        "SELECT count(*) OVER () FROM logs GROUP BY tumble(interval '1 minute')",
+        "OVER",
+        (10, 12),
+    ),
+    (
+        "SELECT count(*) FROM logs GROUP BY tumble(interval '1 minute') ORDER BY 1",
+        "ORDER BY",
+        (10, 77),
+    ),
+    (
+        "SELECT count(*) FROM logs GROUP BY tumble(interval '1 minute') LIMIT 1",
+        "LIMIT",
+        (10, 74),
+    ),
+    (
+        "SELECT count(*) FROM logs WHERE a IN (SELECT b FROM logs) GROUP BY tumble(interval '1 minute')",
+        "subquery",
+        (10, 37),
+    ),
+    (
+        "SELECT count(_values) FROM logs GROUP BY tumble(interval '1 minute')",
+        "`_values`",
+        (10, 5),
+    ),
+    (
+        "SELECT sum(sum(bytes)) FROM logs GROUP BY tumble(interval '1 minute')",
+        "nested",
+        (10, 20),
+    ),
+    (
+        "SELECT count(*) FROM logs WHERE a ~ '[' GROUP BY tumble(interval '1 minute')",
+        "regex",
+        (10, 5),
+    ),
+    (
+        "SELECT count(*) FROM logs WHERE a[1] = 2 GROUP BY tumble(interval '1 minute')",
+        "",
+        (10, 37),
+    ),
+    (
+        "SELECT count(*) FROM logs WHERE host GROUP BY tumble(interval '1 minute')",
+        "",
+        (10, 5),
+    ),
+];
+
 #[test]
 fn what_is_no_rollup_is_an_error_with_its_place() {
-    let cases = [
-        ("SELECT", "expected", (10, 5)),
-        (
-            "SELECT count(*)\nFROM logs GROUP BY tumble(interval '1 minute'))",
-            "found: )",
-            (11, 51),
-        ),
-        ("SELECT 1; SELECT 2", "one SELECT", (10, 5)),
-        ("DELETE FROM logs", "one SELECT", (10, 5)),
-        ("SELECT count(*) FROM logs", "needs a time window", (10, 5)),
-        (
-            "SELECT count(*) FROM logs GROUP BY host",
-            "needs a time window",
-            (10, 5),
-        ),
-        (
-            "SELECT count(*) FROM logs GROUP BY tumble(interval '1 minute'), tumble(interval '2 minutes')",
-            "two windows",
-            (10, 40),
-        ),
-        (
-            "SELECT count(*) FROM logs GROUP BY tumble(interval '1 month')",
-            "constant interval",
-            (10, 40),
-        ),
-        (
-            "SELECT count(*) FROM logs GROUP BY tumble(interval '0 minutes')",
-            "constant interval",
-            (10, 40),
-        ),
-        (
-            "SELECT count(*) FROM logs GROUP BY tumble('1 minute')",
-            "constant interval",
-            (10, 40),
-        ),
-        (
-            "SELECT count(*) FROM logs GROUP BY tumble(interval '1 minute') + interval '1 second'",
-            "part of an expression",
-            (10, 40),
-        ),
-        (
-            "SELECT count(*) FROM logs WHERE tumble(interval '1 minute') > _time GROUP BY tumble(interval '1 minute')",
-            "the window can stand in GROUP BY",
-            (10, 37),
-        ),
-        (
-            "SELECT count(*)\nFROM nowhere GROUP BY tumble(interval '1 minute')",
-            "`nowhere`",
-            (11, 10),
-        ),
-        (
-            "SELECT count(*) FROM logs, more GROUP BY tumble(interval '1 minute')",
-            "one input",
-            (10, 32),
-        ),
-        (
-            "SELECT count(*) FROM logs JOIN more ON true GROUP BY tumble(interval '1 minute')",
-            "join",
-            (10, 26),
-        ),
-        (
-            "SELECT * FROM logs GROUP BY tumble(interval '1 minute')",
-            "select *",
-            (10, 12),
-        ),
-        (
-            "SELECT count(*), count(*) FROM logs GROUP BY tumble(interval '1 minute')",
-            "two columns",
-            (10, 22),
-        ),
-        (
-            "SELECT host, count(*) FROM logs GROUP BY tumble(interval '1 minute')",
-            "host",
-            (10, 12),
-        ),
-        (
-            "SELECT medium(bytes) FROM logs GROUP BY tumble(interval '1 minute')",
-            "no function medium",
-            (10, 12),
-        ),
-        (
-            "SELECT count(*) FROM logs WHERE _time < now() GROUP BY tumble(interval '1 minute')",
-            "no function now",
-            (10, 45),
-        ),
-        (
-            "SELECT stddev(DISTINCT bytes) FROM logs GROUP BY tumble(interval '1 minute')",
-            "DISTINCT",
-            (10, 12),
-        ),
-        (
-            "SELECT count(DISTINCT a, b) FROM logs GROUP BY tumble(interval '1 minute')",
-            "one argument",
-            (10, 12),
-        ),
-        (
-            "SELECT sum(_time) FROM logs GROUP BY tumble(interval '1 minute')",
-            "needs numbers",
-            (10, 12),
-        ),
-        (
-            "SELECT count(*) OVER () FROM logs GROUP BY tumble(interval '1 minute')",
-            "OVER",
-            (10, 12),
-        ),
-        (
-            "SELECT count(*) FROM logs GROUP BY tumble(interval '1 minute') ORDER BY 1",
-            "ORDER BY",
-            (10, 77),
-        ),
-        (
-            "SELECT count(*) FROM logs GROUP BY tumble(interval '1 minute') LIMIT 1",
-            "LIMIT",
-            (10, 74),
-        ),
-        (
-            "SELECT count(*) FROM logs WHERE a IN (SELECT b FROM logs) GROUP BY tumble(interval '1 minute')",
-            "subquery",
-            (10, 37),
-        ),
-        (
-            "SELECT count(_values) FROM logs GROUP BY tumble(interval '1 minute')",
-            "`_values`",
-            (10, 5),
-        ),
-        (
-            "SELECT sum(sum(bytes)) FROM logs GROUP BY tumble(interval '1 minute')",
-            "nested",
-            (10, 20),
-        ),
-        (
-            "SELECT count(*) FROM logs WHERE a ~ '[' GROUP BY tumble(interval '1 minute')",
-            "regex",
-            (10, 5),
-        ),
-        (
-            "SELECT count(*) FROM logs WHERE a[1] = 2 GROUP BY tumble(interval '1 minute')",
-            "",
-            (10, 37),
-        ),
-        (
-            "SELECT count(*) FROM logs WHERE host GROUP BY tumble(interval '1 minute')",
-            "",
-            (10, 5),
-        ),
-    ];
     let mut wrong = Vec::new();
-    for (sql, message, place) in cases {
+    for &(sql, message, place) in NO_ROLLUPS {
         let error = errors(sql);
         let text = error.to_string();
         if !text.contains(message) || (error.span.line, error.span.column) != place {
