@@ -40,26 +40,6 @@ pub struct Grown {
     pub snapshots: u64,
 }
 
-/// Over how many partitions the windows are spread, as far as commits say so; none when nothing was said.
-///
-/// # Errors
-/// When they do not agree, which is a defect or somebody else's doing.
-pub fn spread<'a>(metadata: impl IntoIterator<Item = &'a str>) -> Result<Option<u32>, LogError> {
-    let mut spread = None;
-    for said in metadata.into_iter().map(Standing::of_text) {
-        match (spread, said.partitions) {
-            (Some(one), Some(other)) if one != other => {
-                return Err(LogError::fatal(format!(
-                    "some partitions of the exchange say that there are {one}, others {other}: the group's committed offsets were changed by hand; its windows cannot be moved"
-                )));
-            }
-            (None, some) => spread = some,
-            _ => {}
-        }
-    }
-    Ok(spread)
-}
-
 impl Growth {
     /// Moves the windows, through a log whose group nobody else is in.
     ///

@@ -89,6 +89,26 @@ pub fn snapshot_of(metadata: &str) -> Option<SnapshotName> {
     Standing::of_text(metadata).snapshot
 }
 
+/// Over how many partitions the windows are spread, as far as commits say so; none when nothing was said.
+///
+/// # Errors
+/// When they do not agree, which is a defect or somebody else's doing.
+pub fn spread<'a>(metadata: impl IntoIterator<Item = &'a str>) -> Result<Option<u32>, LogError> {
+    let mut spread = None;
+    for said in metadata.into_iter().map(Standing::of_text) {
+        match (spread, said.partitions) {
+            (Some(one), Some(other)) if one != other => {
+                return Err(LogError::fatal(format!(
+                    "some partitions of the exchange say that there are {one}, others {other}: the group's committed offsets were changed by hand; its windows cannot be moved"
+                )));
+            }
+            (None, some) => spread = some,
+            _ => {}
+        }
+    }
+    Ok(spread)
+}
+
 /// Checks what is committed beside the offsets of the exchange against the number of partitions that it has, before anything is read.
 ///
 /// # Errors
@@ -98,11 +118,12 @@ pub fn check_layout<'a>(
     partitions: u32,
     metadata: impl IntoIterator<Item = &'a str>,
 ) -> Result<(), LogError> {
-    let mut said = metadata.into_iter().map(Standing::of_text);
-    let other = said.find_map(|standing| standing.partitions.filter(|of| *of != partitions));
-    other.map_or(Ok(()), |other| {
-        Err(LogError::fatal(mismatch(topic, partitions, other)))
-    })
+    match spread(metadata)? {
+        Some(other) if other != partitions => {
+            Err(LogError::fatal(mismatch(topic, partitions, other)))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

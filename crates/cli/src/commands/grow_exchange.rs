@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
-use haechi_engine::growth::{Growth, spread};
+use haechi_engine::Growth;
+use haechi_engine::layout::spread;
 use haechi_log::{
     Committed, Delivery, Event, KafkaAdmin, KafkaConfig, KafkaLog, Log, Start, TopicPartition,
 };
