@@ -33,6 +33,8 @@ pub(crate) struct Seen {
     pub(crate) cpu_share: f64,
     /// Resident bytes, once a second.
     memory: Vec<f64>,
+    /// Events a second that the writer and the broker managed: above their capacity it is less than was asked for.
+    written: f64,
 }
 
 impl Seen {
@@ -64,7 +66,8 @@ impl Seen {
     pub(crate) fn summary(&self) -> String {
         let (slope, noise) = self.growth();
         format!(
-            "{} alerts; event to alert p50 {:.0} ms, p99 {:.0} ms, most {:.0} ms; {:.0} % of a core; memory {:.1} MB at the end, {:+.3} MB a minute in the second half (noise {:.3} MB)",
+            "{:.0} events/s written; {} alerts; event to alert p50 {:.0} ms, p99 {:.0} ms, most {:.0} ms; {:.0} % of a core; memory {:.1} MB at the end, {:+.3} MB a minute in the second half (noise {:.3} MB)",
+            self.written,
             self.latencies.len(),
             self.latency_ms(0.5),
             self.latency_ms(0.99),
@@ -100,7 +103,7 @@ pub(crate) fn run(app: &App, load: &Load, tell: bool) -> Seen {
         }
         let after = Usage::of(id).expect("it runs");
         let cpu_share = (after.cpu_seconds - before.cpu_seconds) / begun.elapsed().as_secs_f64();
-        writer.join().expect("events are written");
+        let written = writer.join().expect("events are written");
         // What is under way.
         thread::sleep(Duration::from_secs(5));
         over.store(true, Ordering::SeqCst);
@@ -113,6 +116,7 @@ pub(crate) fn run(app: &App, load: &Load, tell: bool) -> Seen {
             latencies,
             cpu_share,
             memory,
+            written: written as f64 / load.lasts.as_secs_f64(),
         }
     });
     process.terminate();
@@ -120,7 +124,8 @@ pub(crate) fn run(app: &App, load: &Load, tell: bool) -> Seen {
     seen
 }
 
-fn write(broker: &str, topic: &str, load: &Load) {
+/// Answers how many events it has written.
+fn write(broker: &str, topic: &str, load: &Load) -> u64 {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", broker)
         .set("linger.ms", "2")
@@ -162,6 +167,7 @@ fn write(broker: &str, topic: &str, load: &Load) {
     producer
         .flush(Duration::from_secs(30))
         .expect("the broker takes it");
+    written
 }
 
 fn resident(id: u32) -> f64 {
