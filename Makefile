@@ -77,11 +77,11 @@ bench-recovery: ## how long events wait when a pod is killed that holds the wind
 	HAECHI_BIN=$(CURDIR)/target/release/haechi dev/with-kafka bench cargo bench -p haechi-benches --bench recovery
 
 .PHONY: bench-state
-bench-state: ## what open correlations cost: events a second by type, memory of 10 million groups, snapshots of one million
+bench-state: ## what open correlations cost: events a second and memory of 10 million groups by type, snapshots of one million
 	@dev/setup rust build
 	cargo build --release --example state
 	target/release/examples/state rates
-	target/release/examples/state size
+	target/release/examples/state sizes
 	target/release/examples/state snapshot
 
 .PHONY: steady

@@ -2,7 +2,8 @@
 
 use crate::both::{Both, random};
 
-const TYPES: [(&str, &str); 8] = [
+/// Types of correlation: a name, and the keys that make it one.
+pub(crate) const TYPES: [(&str, &str); 8] = [
     (
         "event_count",
         "type: event_count, rules: [a, b], condition: {gte: 20}",

@@ -1,20 +1,38 @@
-//! Many open groups of one `event_count` rule: memory, and snapshots.
+//! Many open groups of one rule: memory, and snapshots.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
 use haechi_window::{Gathering, Merger, SnapshotName};
 
 use crate::both::{Both, random};
+use crate::rates::TYPES;
 
 /// All groups stay open.
-const RULE: &str = "type: event_count, rules: [a, b], timespan: 30d, condition: {gte: 20}";
+const TIMESPAN: &str = "timespan: 30d";
 /// Of chunks of a snapshot, bytes.
 const CHUNK: usize = 512 << 10;
 
+/// Each type in a process of its own.
+pub(crate) fn measure_each(groups: usize) {
+    let own = std::env::current_exe().expect("this program");
+    for (kind, (name, _)) in TYPES.iter().enumerate() {
+        println!("-- {name}");
+        let arguments = ["size".to_owned(), groups.to_string(), kind.to_string()];
+        let ended = Command::new(&own).args(arguments).status();
+        assert!(ended.expect("it starts").success(), "{name}");
+    }
+}
+
+fn rule(kind: usize) -> Both {
+    let (_, keys) = TYPES.get(kind).expect("a type");
+    Both::new(&format!("{TIMESPAN}, {keys}"))
+}
+
 /// Memory is what the process has resident (Linux), less what it had before the first group.
-pub(crate) fn measure_memory(groups: usize) {
-    let mut both = Both::new(RULE);
+pub(crate) fn measure_memory(groups: usize, kind: usize) {
+    let mut both = rule(kind);
     let before = resident();
     let per_group = |both: &Both| {
         let all = resident() - before;
@@ -39,7 +57,7 @@ pub(crate) fn measure_memory(groups: usize) {
 
 /// Seconds to write, and to gather the chunks and restore. The number of groups has no factor 7,919.
 pub(crate) fn measure_snapshot(groups: usize) {
-    let mut both = Both::new(RULE);
+    let mut both = rule(0);
     // All of them, in no order.
     both.run(groups, false, &|row| row * 7_919 % groups as u64);
     for _ in 0..3 {
