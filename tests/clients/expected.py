@@ -3,11 +3,12 @@
 
   expected.py count  FILE TIME WHERE=VALUE GROUP SECONDS GTE    findings of an event_count
   expected.py first  FILE TIME WHERE=VALUE GROUP SECONDS        first alerts of a rule that suppresses
+  expected.py new    FILE TIME WHERE=VALUE GROUP FIELD SECONDS  values of FIELD that a group has not had for so long
   expected.py rollup FILE TIME GROUP DISTINCT NUMBER SECONDS    rows of a rollup
 
 FILE holds a JSON object a line; TIME, WHERE, GROUP, DISTINCT and NUMBER are fields of it. Events without TIME or GROUP, and lines
-that are not JSON, are left out. A finding is {"group", "time" (ns), "lines"}, a first alert {"group", "time", "line", "suppressed"}, a row {"start" (ns), "group", "events", "distinct", "numbers", "sum",
-"min", "max"}; one a line.
+that are not JSON, are left out. A finding is {"group", "time" (ns), "lines"}, a first alert {"group", "time", "line", "suppressed"},
+a new value {"group", "value", "time", "line"}, a row {"start" (ns), "group", "events", "distinct", "numbers", "sum", "min", "max"}; one a line.
 """
 
 import collections
@@ -63,6 +64,19 @@ def first(path, time, where, group, seconds):
             found = rest
 
 
+def new(path, time, where, group, field, seconds):
+    span = int(seconds) * SECOND
+    key, wanted = where.split("=", 1)
+    seen = {}
+    found = sorted((at, line, name, text(event[field])) for line, at, name, event in events(path, time, group)
+                   if key in event and text(event[key]) == wanted and event.get(field) is not None)
+    for at, line, name, value in found:
+        last = seen.get((name, value))
+        if last is None or last + span <= at:
+            print(json.dumps({"group": name, "value": value, "time": at, "line": line}))
+        seen[name, value] = at
+
+
 def count(path, time, where, group, seconds, least):
     span, least = int(seconds) * SECOND, int(least)
     for name, found in grouped(path, time, where, group):
@@ -98,6 +112,6 @@ def rollup(path, time, group, distinct, number, seconds):
         }))
 
 
-if len(sys.argv) < 2 or sys.argv[1] not in ("count", "first", "rollup"):
+if len(sys.argv) < 2 or sys.argv[1] not in ("count", "first", "new", "rollup"):
     sys.exit(__doc__)
-{"count": count, "first": first, "rollup": rollup}[sys.argv[1]](*sys.argv[2:])
+{"count": count, "first": first, "new": new, "rollup": rollup}[sys.argv[1]](*sys.argv[2:])

@@ -26,8 +26,8 @@ use siege::{Siege, Sink};
 /// Events a second: enough that there is always something under way.
 const RATE: u64 = 2_000;
 
-/// Beside [`RULES`]: one that tells early, and one that suppresses.
-const TOLD_AGAIN: &str = r"
+/// Beside [`RULES`]: one that tells early, one that suppresses, and one that knows what it has seen.
+const MORE_RULES: &str = r"
 title: Guessing, told early
 id: 00000000-0000-4000-8000-000000000014
 correlation: {type: event_count, rules: [failed], group-by: [src], timespan: 5s, condition: {gte: 10}, emit: early}
@@ -37,11 +37,16 @@ id: 00000000-0000-4000-8000-000000000015
 logsource: {product: test}
 detection: {sel: {action: failed}, condition: sel}
 suppress: {by: [user], for: 1m}
+---
+title: From a source new to the user
+id: 00000000-0000-4000-8000-000000000016
+correlation: {type: new_terms, rules: [failed], field: src, group-by: [user], timespan: 20s}
 ";
 
 /// Their ids.
 const TOLD_EARLY: &str = "00000000-0000-4000-8000-000000000014";
 const TOLD_ONCE: &str = "00000000-0000-4000-8000-000000000015";
+const NEW_SOURCE: &str = "00000000-0000-4000-8000-000000000016";
 
 fn environment(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |value| {
@@ -75,7 +80,7 @@ fn attack(client: &Client, seed: u64, seconds: u64) -> usize {
     // How soon new partitions are noticed.
     app.properties
         .push(("topic.metadata.refresh.interval.ms", "2000".to_owned()));
-    app.rule(RULES).rule(TOLD_AGAIN);
+    app.rule(RULES).rule(MORE_RULES);
     let text = with_rubbish(&synthetic::logins(seconds * RATE));
     let file = app.folder().join("events.ndjson");
     fs::write(&file, &text).expect("the scratch folder can be written");

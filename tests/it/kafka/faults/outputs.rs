@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use haechi_tests::alerts::{Brief, assert_same, last_told, set};
+use haechi_tests::alerts::{Alert, Brief, assert_same, last_told, set};
 use haechi_tests::app::App;
 use haechi_tests::broker::Record;
 use serde_json::Value;
 
 use super::super::{assert_all, expected, expected_findings, findings, nanoseconds};
-use super::{TOLD_EARLY, TOLD_ONCE};
+use super::{NEW_SOURCE, TOLD_EARLY, TOLD_ONCE};
 
 /// Records of the output topics.
 #[derive(Default)]
@@ -58,6 +58,9 @@ impl Outputs {
         let rollups: Vec<Value> = self.rollups.iter().map(Record::json).collect();
         assert_all(file, &alerts, &rollups, &self.late, &self.letters, &line);
 
+        let new = alerts.iter().filter(|alert| alert.rule == NEW_SOURCE);
+        assert_same(&new.map(new_value).collect(), &expected_new(file));
+
         let last = last_told(again);
         let is_final = |brief: &&Brief| {
             brief
@@ -78,6 +81,32 @@ impl Outputs {
         });
         assert_same(&suppressed.collect(), &expected_first(file));
     }
+}
+
+/// A value that is new to its group: user, source, time in nanoseconds, line.
+type NewValue = (String, String, i64, i64);
+
+fn new_value(alert: &Alert) -> NewValue {
+    let of = |name: &str| {
+        let found = alert.group.iter().find(|(key, _)| key == name);
+        found.and_then(|(_, value)| value.clone()).expect(name)
+    };
+    (
+        of("user"),
+        of("src"),
+        nanoseconds(&alert.time),
+        alert.lines[0],
+    )
+}
+
+fn expected_new(file: &Path) -> BTreeSet<NewValue> {
+    let new = |row: &Value| {
+        let text = |key: &str| row[key].as_str().expect("a text").to_owned();
+        let number = |key: &str| row[key].as_i64().expect("a number");
+        (text("group"), text("value"), number("time"), number("line"))
+    };
+    let rows = expected(&["new", "ts", "action=failed", "user", "src", "20"], file);
+    rows.iter().map(new).collect()
 }
 
 /// The first alert of each span: user, time in nanoseconds, line, how many others there were.
