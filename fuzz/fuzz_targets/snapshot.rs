@@ -14,7 +14,12 @@ const RULES: &str = "title: base\nname: base\nid: 00000000-0000-4000-8000-000000
     title: values\nid: 00000000-0000-4000-8000-000000000003\ncorrelation: {type: value_count, rules: [base], group-by: [g], timespan: 5m, condition: {field: v, gte: 3}}\n---\n\
     title: above\nid: 00000000-0000-4000-8000-000000000004\ncorrelation: {type: event_count, rules: [many], group-by: [g], timespan: 1h, condition: {gte: 2}}\n---\n\
     title: rows\nid: 00000000-0000-4000-8000-000000000005\nrollup: {sql: \"SELECT g, count(*) AS n, sum(v) AS s FROM x GROUP BY tumble(interval '1 minute'), g\", types: {v: bigint}}\n---\n\
-    title: sessions\nid: 00000000-0000-4000-8000-000000000006\nrollup: {sql: \"SELECT g, count(*) AS n FROM x GROUP BY session(interval '1 minute'), g\"}\n";
+    title: sessions\nid: 00000000-0000-4000-8000-000000000006\nrollup: {sql: \"SELECT g, count(*) AS n FROM x GROUP BY session(interval '1 minute'), g\", allowed_lateness: 1h}\n---\n\
+    title: new\nid: 00000000-0000-4000-8000-000000000007\ncorrelation: {type: new_terms, rules: [base], field: v, group-by: [g], timespan: 1h, remember: 3}\n---\n\
+    title: early\nid: 00000000-0000-4000-8000-000000000008\ncorrelation: {type: event_count, rules: [base], group-by: [g], timespan: 5m, condition: {gte: 3}, emit: early, quote: 2}\n";
+
+/// Kinds of chunks, but for the end.
+const KINDS: u8 = 15;
 
 static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
     let rules = load_str(Path::new("fuzz.yml"), RULES).rules;
@@ -38,9 +43,9 @@ fuzz_target!(|bytes: &[u8]| {
     chunk.extend(0_u32.to_le_bytes());
     chunk.extend(1_i64.to_le_bytes());
     chunk.extend(1_u32.to_le_bytes());
-    chunk.push(choice % 11);
+    chunk.push(choice % KINDS);
     let rules = PLAN.fingerprints();
-    chunk.extend(rules[usize::from(choice / 11) % rules.len()]);
+    chunk.extend(rules[usize::from(choice / KINDS) % rules.len()]);
     chunk.extend(body);
     let mut chunks = vec![EMPTY[0].clone(), chunk, EMPTY[1].clone()];
     let mut digest = blake3::Hasher::new();
@@ -65,7 +70,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut gathering = Gathering::new(0, name);
     chunks.iter().for_each(|chunk| gathering.add(chunk));
     let gathered = gathering.finish().expect("it is whole");
-    if let Ok((mut merger, _)) = Merger::restore(Arc::clone(&PLAN), 0, gathered) {
+    if let Ok((mut merger, _)) = Merger::restore(Arc::clone(&PLAN), 0, gathered, None) {
         merger
             .snapshot(2, 1000, &mut |_, _| {})
             .expect("what was taken in can be written");

@@ -126,14 +126,6 @@ fn compile(
     let parts = Parts::of(&logical)?;
     let input = parts.aggregate.input.schema();
     let (window_positions, window) = window(parts.aggregate)?;
-    if matches!(window, Window::Session { .. }) && rule.allowed_lateness_ns > 0 {
-        let error = SqlError::new(
-            "a session cannot have allowed_lateness: late events would join sessions that were written",
-        );
-        return Err(error
-            .help("raise the input's `lateness` instead, which all windows wait for")
-            .near(["session"]));
-    }
     let keys = keys(parts.aggregate, window_positions, &query.group_by)?;
     let mut calls = parts.aggregate.aggr_expr.clone();
     if matches!(window, Window::Session { .. }) {

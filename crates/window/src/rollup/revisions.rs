@@ -26,7 +26,8 @@ pub(super) struct Written {
     pub(super) shown: bool,
 }
 
-fn text(group: &Group) -> String {
+/// A group's values as text.
+pub(super) fn text(group: &Group) -> String {
     Value::from_iter(group.iter().map(|(_, value)| value.clone())).to_string()
 }
 

@@ -22,13 +22,7 @@ impl RollupWindows {
     pub(crate) fn save(&mut self, writer: &mut Writer<'_>) -> Result<(), WindowError> {
         match self {
             Self::Fixed(windows) => windows.save(writer),
-            Self::Sessions(sessions) => {
-                let states = sessions.states()?;
-                writer.begin(Kind::Sessions, &sessions.plan.fingerprint, &[]);
-                save_batch(&sessions.plan, &states, writer, |_| {})?;
-                writer.finish();
-                Ok(())
-            }
+            Self::Sessions(sessions) => sessions.save(writer),
         }
     }
 
@@ -42,18 +36,8 @@ impl RollupWindows {
         match (self, chunk.kind) {
             (Self::Fixed(windows), Kind::Windows) => windows.load(bytes, share),
             (Self::Fixed(windows), Kind::WrittenRows) => windows.load_written(bytes, share),
-            (Self::Sessions(sessions), Kind::Sessions) => {
-                while !bytes.is_empty() {
-                    let states = load_batch(&sessions.plan, bytes, share)?;
-                    if states.num_rows() == 0 {
-                        continue;
-                    }
-                    // Sessions that are apart stay apart, and before any watermark nothing is late.
-                    let merged = sessions.merge(&states, None, &mut Vec::new());
-                    merged.map_err(unfit)?;
-                }
-                Ok(())
-            }
+            (Self::Sessions(sessions), Kind::WrittenSessions) => sessions.load_written(bytes),
+            (Self::Sessions(sessions), Kind::Sessions) => sessions.load(bytes, share),
             _ => Err(corrupt("a chunk that does not fit its rule")),
         }
     }
@@ -143,7 +127,7 @@ impl FixedWindows {
 }
 
 /// Writes partials as items that begin with what `opening` writes.
-fn save_batch(
+pub(super) fn save_batch(
     plan: &RollupPlan,
     states: &RecordBatch,
     writer: &mut Writer<'_>,
@@ -163,7 +147,7 @@ fn save_batch(
     Ok(())
 }
 
-fn load_batch(
+pub(super) fn load_batch(
     plan: &RollupPlan,
     bytes: &mut Bytes<'_>,
     share: Option<Share>,
@@ -178,6 +162,6 @@ fn load_batch(
     }
 }
 
-fn unfit(error: WindowError) -> FrameError {
+pub(super) fn unfit(error: WindowError) -> FrameError {
     corrupt(&error.to_string())
 }

@@ -5,8 +5,15 @@
 //! from the order in which partials come: two sessions are one as soon as something between them comes.
 //!
 //! Partials are kept as they come, and are merged when their session ends, or when there are many.
+//!
+//! A session is identified by its bounds. With lateness allowed it stays after its row was written: late events within its bounds
+//! revise the row; where they extend it, or join it to another, the row is withdrawn and the longer session is another one.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod ends;
+mod saved;
+mod written;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
@@ -15,14 +22,15 @@ use arrow::datatypes::{DataType, Int64Type};
 use arrow::row::{RowConverter, SortField};
 use rustc_hash::FxHashMap;
 
+use self::ends::Ends;
+use self::written::{Written, WrittenSessions};
 use super::groups::Groups;
 use super::plan::{FIXED_COLUMNS, RollupPlan};
-use super::rows::rows;
 use super::section::partial_batch;
 use super::windows::too_late;
 use crate::WindowError;
 use crate::frame::Fingerprint;
-use crate::outcome::{Late, RollupRow};
+use crate::outcome::Late;
 
 /// Partials are merged when there are twice as many as sessions, and this many more.
 const SLACK: usize = 4096;
@@ -32,13 +40,17 @@ type SessionKey = (Arc<[u8]>, i64);
 
 /// The open sessions of one rollup in one exchange partition.
 pub(crate) struct Sessions {
-    pub(super) plan: Arc<RollupPlan>,
+    plan: Arc<RollupPlan>,
     rule: usize,
     gap_ns: i64,
     /// By group, and by the time of the first event.
     groups: FxHashMap<Arc<[u8]>, BTreeMap<i64, Session>>,
-    /// Sessions by the time of the last event.
-    last: BTreeMap<i64, BTreeSet<SessionKey>>,
+    /// Those whose rows were not written, by the time of the last event.
+    open_ends: Ends,
+    /// Those whose rows were written, and that still take late events.
+    written_ends: Ends,
+    /// What is to be written of the latter.
+    written: WrittenSessions,
     /// The partials of all sessions, and maybe of some that have ended.
     partials: Vec<RecordBatch>,
     stored: usize,
@@ -51,12 +63,21 @@ struct Session {
     last_ns: i64,
     /// Its partials: batch and row.
     rows: Vec<(usize, usize)>,
+    /// What was written of it, once the watermark had passed its end.
+    written: Option<Written>,
 }
 
 /// A session that is taken out.
 struct Taken {
     first_ns: i64,
     session: Session,
+}
+
+impl Taken {
+    /// The times of its first and its last event.
+    fn bounds(&self) -> (i64, i64) {
+        (self.first_ns, self.session.last_ns)
+    }
 }
 
 impl Sessions {
@@ -66,7 +87,9 @@ impl Sessions {
             rule,
             gap_ns,
             groups: FxHashMap::default(),
-            last: BTreeMap::new(),
+            open_ends: Ends::default(),
+            written_ends: Ends::default(),
+            written: WrittenSessions::default(),
             partials: Vec::new(),
             stored: 0,
             open: 0,
@@ -99,15 +122,20 @@ impl Sessions {
         watermark_ns: Option<i64>,
         late: &mut Vec<Late>,
     ) -> Result<(), WindowError> {
+        self.written.watermark_ns = watermark_ns;
+        let allowed_ns = self.plan.rule.allowed_lateness_ns;
         let keys = self.keys(partials)?;
         let (first, last) = self.times(partials)?;
         let batch = self.partials.len();
+        self.partials.push(partials.clone());
+        self.stored += partials.num_rows();
         for (row, key) in keys.into_iter().enumerate() {
             let (first_ns, last_ns) = (first.value(row), last.value(row));
             let ended_ns = last_ns.saturating_add(self.gap_ns);
+            let decided_ns = ended_ns.saturating_add(allowed_ns);
             let touching = self.touching(&key, first_ns, last_ns);
             if touching.is_empty()
-                && let Some(watermark_ns) = watermark_ns.filter(|&now_ns| ended_ns <= now_ns)
+                && let Some(watermark_ns) = watermark_ns.filter(|&now_ns| decided_ns <= now_ns)
             {
                 let index = UInt32Array::from(vec![u32::try_from(row).unwrap_or(u32::MAX)]);
                 let partial = take_record_batch(partials, &index)?;
@@ -121,61 +149,50 @@ impl Sessions {
                 )?);
                 continue;
             }
-            let mut joined = Taken {
+            let own = Taken {
                 first_ns,
                 session: Session {
                     last_ns,
                     rows: vec![(batch, row)],
+                    written: None,
                 },
             };
-            for first_ns in touching {
-                if let Some(session) = self.take(&key, first_ns) {
-                    joined.first_ns = joined.first_ns.min(first_ns);
-                    joined.session.last_ns = joined.session.last_ns.max(session.last_ns);
-                    joined.session.rows.extend(session.rows);
-                }
-            }
-            self.put(key, joined);
+            self.join(key, own, touching)?;
         }
-        self.stored += partials.num_rows();
-        self.partials.push(partials.clone());
         if self.stored > 2 * self.open + SLACK {
             self.compact()?;
         }
         Ok(())
     }
 
-    pub(super) fn close(
+    /// Makes one session of events and the sessions that they touch.
+    fn join(
         &mut self,
-        watermark_ns: i64,
-        found: &mut Vec<RollupRow>,
+        key: Arc<[u8]>,
+        mut joined: Taken,
+        touching: Vec<i64>,
     ) -> Result<(), WindowError> {
-        let mut ended = Vec::new();
-        while let Some(entry) = self.last.first_entry()
-            && entry.key().saturating_add(self.gap_ns) <= watermark_ns
-        {
-            for (key, first_ns) in entry.remove() {
-                if let Some(session) = self.remove(&key, first_ns) {
-                    ended.push(Taken { first_ns, session });
-                }
+        let mut parts = Vec::with_capacity(touching.len());
+        for first_ns in touching {
+            if let Some(mut session) = self.take(&key, first_ns) {
+                joined.first_ns = joined.first_ns.min(first_ns);
+                joined.session.last_ns = joined.session.last_ns.max(session.last_ns);
+                joined.session.rows.append(&mut session.rows);
+                parts.push(Taken { first_ns, session });
             }
         }
-        if ended.is_empty() {
-            return Ok(());
+        for part in parts {
+            let Some(written) = part.session.written else {
+                continue;
+            };
+            if part.bounds() == joined.bounds() {
+                joined.session.written = Some(written);
+                self.written.touch((Arc::clone(&key), joined.first_ns));
+            } else {
+                self.withdraw(part.bounds(), written, &joined)?;
+            }
         }
-        let results = self.merged(&ended)?.take_results(&self.plan)?;
-        let ends = match results.values.last() {
-            Some(last) => cast(last, &DataType::Int64)?,
-            None => Arc::new(Int64Array::from(vec![0; 0])) as ArrayRef,
-        };
-        let ends = ends.as_primitive::<Int64Type>().values().iter();
-        let ends = ends.map(|last_ns| last_ns.saturating_add(self.gap_ns));
-        let ends: Int64Array = ends.collect::<Vec<_>>().into();
-        found.extend(rows(&self.plan, self.rule, results, ends)?);
-        if self.open == 0 {
-            self.partials.clear();
-            self.stored = 0;
-        }
+        self.put(key, joined);
         Ok(())
     }
 
@@ -220,8 +237,11 @@ impl Sessions {
     }
 
     fn put(&mut self, key: Arc<[u8]>, Taken { first_ns, session }: Taken) {
-        let last = self.last.entry(session.last_ns).or_default();
-        last.insert((Arc::clone(&key), first_ns));
+        let ends = match session.written {
+            Some(_) => &mut self.written_ends,
+            None => &mut self.open_ends,
+        };
+        ends.insert(session.last_ns, (Arc::clone(&key), first_ns));
         self.groups
             .entry(key)
             .or_default()
@@ -231,13 +251,22 @@ impl Sessions {
 
     fn take(&mut self, key: &Arc<[u8]>, first_ns: i64) -> Option<Session> {
         let session = self.remove(key, first_ns)?;
-        if let Some(last) = self.last.get_mut(&session.last_ns) {
-            last.remove(&(Arc::clone(key), first_ns));
-            if last.is_empty() {
-                self.last.remove(&session.last_ns);
-            }
+        let of = (Arc::clone(key), first_ns);
+        if session.written.is_some() {
+            self.written_ends.remove(session.last_ns, &of);
+            self.written.forget(&of);
+        } else {
+            self.open_ends.remove(session.last_ns, &of);
         }
         Some(session)
+    }
+
+    fn get(&self, (key, first_ns): &SessionKey) -> Option<&Session> {
+        self.groups.get(key)?.get(first_ns)
+    }
+
+    fn get_mut(&mut self, (key, first_ns): &SessionKey) -> Option<&mut Session> {
+        self.groups.get_mut(key)?.get_mut(first_ns)
     }
 
     fn remove(&mut self, key: &Arc<[u8]>, first_ns: i64) -> Option<Session> {
@@ -248,6 +277,14 @@ impl Sessions {
         }
         self.open -= 1;
         Some(session)
+    }
+
+    /// Partials that no session needs are let go where that costs nothing.
+    fn tidy(&mut self) {
+        if self.open == 0 {
+            self.partials.clear();
+            self.stored = 0;
+        }
     }
 
     /// Some sessions merged, a group each, in their order.
@@ -271,29 +308,10 @@ impl Sessions {
         Ok(groups)
     }
 
-    /// All open sessions as partials, one each, by group and time.
-    pub(super) fn states(&self) -> Result<RecordBatch, WindowError> {
-        if self.open == 0 {
-            return Ok(RecordBatch::new_empty(Arc::clone(
-                &self.plan.partial_schema,
-            )));
-        }
-        let mut groups: Vec<_> = self.groups.iter().collect();
-        groups.sort_unstable_by(|left, right| left.0.cmp(right.0));
-        let sessions = groups.into_iter().flat_map(|(_, sessions)| sessions);
-        let sessions = sessions.map(|(&first_ns, session)| Taken {
-            first_ns,
-            session: session.clone(),
-        });
-        let sessions: Vec<Taken> = sessions.collect();
-        partial_batch(&self.plan, self.merged(&sessions)?.take_states(&self.plan)?)
-    }
-
     /// Merges the partials of each session into one, and forgets those of sessions that have ended.
     fn compact(&mut self) -> Result<(), WindowError> {
         if self.open == 0 {
-            self.partials.clear();
-            self.stored = 0;
+            self.tidy();
             return Ok(());
         }
         let mut keys = Vec::with_capacity(self.open);

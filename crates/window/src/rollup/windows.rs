@@ -86,7 +86,7 @@ impl RollupWindows {
     pub(crate) fn revise(&mut self, rows: &mut Vec<RollupRow>) -> Result<(), WindowError> {
         match self {
             Self::Fixed(windows) => windows.revise(rows),
-            Self::Sessions(_) => Ok(()),
+            Self::Sessions(sessions) => sessions.revise(rows),
         }
     }
 

@@ -13,8 +13,13 @@ use super::world::{Event, SECOND, Setup, correlation, plan, rule_set, run};
 use crate::Outcome;
 
 pub(super) fn cases() -> ProptestConfig {
+    cases_or(48)
+}
+
+/// As many as are asked for.
+pub(super) fn cases_or(few: u32) -> ProptestConfig {
     let cases = std::env::var("HAECHI_CASES").ok();
-    ProptestConfig::with_cases(cases.map_or(48, |cases| cases.parse().unwrap()))
+    ProptestConfig::with_cases(cases.map_or(few, |cases| cases.parse().unwrap()))
 }
 
 /// What the engine finds is what the definition says, twice: as the log came, and interleaved in another way.

@@ -1,4 +1,5 @@
-//! Laws of rollups: every aggregate and every kind of window, whatever the cuts and the order.
+//! Laws of rollups: every aggregate and every kind of window, whatever the cuts and the order. `HAECHI_CASES=10000` tries that many
+//! logs for each.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -6,8 +7,10 @@ use std::time::Duration;
 
 use haechi_rules::FieldType;
 use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
 use serde_json::{Value, json};
 
+use super::correlations::{cases, cases_or, order};
 use super::logs::{interleave, log, setup};
 use super::world::{
     Event, SECOND, Setup, number, plan, restore, rollup, rule_set, run, snapshot, stage1,
@@ -29,8 +32,22 @@ const AGGREGATES: &str = "count(*) AS n, count(user) AS users, count(DISTINCT us
     top_k(user, 2) AS top, mode(bytes) AS mode, sum(DISTINCT bytes) AS once, avg(DISTINCT x) AS mean_once, \
     sum(bytes) FILTER (WHERE user = 'u') AS of_u, first_value(bytes) FILTER (WHERE bytes > 0) AS positive";
 
-fn plan_of(window: &str, key: &str) -> Arc<Plan> {
-    let sql = format!("SELECT {key}{AGGREGATES} FROM logs GROUP BY {key}{window}");
+/// Some that depend on the order, on what was seen, and on fractions: few enough for very many logs.
+const SOME: &str = "count(*) AS n, sum(x) AS fraction, last_value(user) AS last, count(DISTINCT user) AS different, array_agg(bytes ORDER BY user DESC, bytes) AS ordered";
+
+/// Windows and keys.
+const KINDS: [(&str, &str); 4] = [
+    ("tumble(interval '30 seconds')", "host, "),
+    (
+        "hop(interval '10 seconds', interval '25 seconds')",
+        "host, ",
+    ),
+    ("session(interval '8 seconds')", "host, "),
+    ("session(interval '3 seconds')", ""),
+];
+
+fn plan_of((window, key): (&str, &str), aggregates: &str) -> Arc<Plan> {
+    let sql = format!("SELECT {key}{aggregates} FROM logs GROUP BY {key}{window}");
     plan(&rule_set(
         0,
         Vec::new(),
@@ -38,17 +55,10 @@ fn plan_of(window: &str, key: &str) -> Arc<Plan> {
     ))
 }
 
-static PLANS: LazyLock<[Arc<Plan>; 4]> = LazyLock::new(|| {
-    [
-        plan_of("tumble(interval '30 seconds')", "host, "),
-        plan_of(
-            "hop(interval '10 seconds', interval '25 seconds')",
-            "host, ",
-        ),
-        plan_of("session(interval '8 seconds')", "host, "),
-        plan_of("session(interval '3 seconds')", ""),
-    ]
-});
+static ALL_PLANS: LazyLock<[Arc<Plan>; 4]> =
+    LazyLock::new(|| KINDS.map(|kind| plan_of(kind, AGGREGATES)));
+static SOME_PLANS: LazyLock<[Arc<Plan>; 4]> =
+    LazyLock::new(|| KINDS.map(|kind| plan_of(kind, SOME)));
 
 /// All events in one batch of one partition each, by one worker.
 fn single_pass() -> Setup {
@@ -114,46 +124,86 @@ fn windows(kind: usize, log: &[Event]) -> BTreeMap<(i64, i64, Option<String>), i
     windows
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+/// Whatever the cuts, workers, partitions, rebalances and aborts: the rows of a single pass, to the last bit; and the windows of the
+/// definition.
+fn are_a_single_pass(
+    plans: &[Arc<Plan>; 4],
+    kind: usize,
+    log: &[Event],
+    setup: &Setup,
+    order: &[usize],
+) -> TestCaseResult {
+    let log = with_fractions(log);
+    let plan = &plans[kind];
+    let mut sorted = log.clone();
+    sorted.sort_by_key(|event| event.partition);
+    let single = run(plan, &single_pass(), &sorted);
+    let row = |row: &RollupRow| {
+        let host = row.group.first();
+        let host = host.and_then(|(_, host)| host.as_str()).map(str::to_owned);
+        let n = row.columns.iter().find(|(name, _)| name == "n");
+        let n = n.and_then(|(_, n)| n.as_i64()).unwrap_or(0);
+        ((row.start_ns, row.end_ns, host), n)
+    };
+    let found: BTreeMap<_, _> = rows_of(&single).into_iter().map(row).collect();
+    prop_assert_eq!(found, windows(kind, &log));
+    prop_assert_eq!(&run(plan, setup, &log), &single);
+    prop_assert_eq!(&run(plan, setup, &interleave(&log, order)), &single);
+    Ok(())
+}
 
-    /// Whatever the cuts, workers, partitions, rebalances and aborts: the rows of a single pass, to the last bit; and the windows
-    /// of the definition.
+macro_rules! rows_of_any_order {
+    ($($name:ident, $kind:expr;)*) => {
+        proptest! {
+            // Where dependencies are not optimised, each takes half a second.
+            #![proptest_config(cases_or(6))]
+            $(#[test]
+            fn $name(log in log(), setup in setup(), order in order()) {
+                are_a_single_pass(&SOME_PLANS, $kind, &log, &setup, &order)?;
+            })*
+        }
+    };
+}
+
+rows_of_any_order! {
+    tumbling_windows, 0;
+    hopping_windows, 1;
+    sessions, 2;
+    sessions_of_all, 3;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
     #[test]
-    fn partial_and_merge_are_a_single_pass(
-        log in log(),
-        setup in setup(),
-        kind in 0usize..4,
-        order in prop::collection::vec(0usize..3, 1..10),
-    ) {
-        let log = with_fractions(&log);
+    fn every_aggregate(log in log(), setup in setup(), kind in 0usize..4, order in order()) {
         // A snapshot of fifty aggregates in many windows takes its time.
         let setup = Setup { restart: setup.restart * 13, ..setup };
-        let plan = &PLANS[kind];
-        let mut sorted = log.clone();
-        sorted.sort_by_key(|event| event.partition);
-        let single = run(plan, &single_pass(), &sorted);
-        let found: BTreeMap<_, _> = rows_of(&single).into_iter().map(|row| {
-            let host = row.group.first().and_then(|(_, host)| host.as_str()).map(str::to_owned);
-            let n = row.columns.iter().find(|(name, _)| name == "n").and_then(|(_, n)| n.as_i64());
-            ((row.start_ns, row.end_ns, host), n.unwrap_or(0))
-        }).collect();
-        prop_assert_eq!(found, windows(kind, &log));
-        prop_assert_eq!(&run(plan, &setup, &log), &single);
-        prop_assert_eq!(&run(plan, &setup, &interleave(&log, &order)), &single);
+        are_a_single_pass(&ALL_PLANS, kind, &log, &setup, &order)?;
     }
+}
+
+proptest! {
+    #![proptest_config(cases())]
 
     /// What the last revisions say does not depend on how late events came together: it is what all events say. What is withdrawn is
     /// what there is not.
     #[test]
-    fn the_last_revision_is_the_truth(log in log(), setup in setup(), slack in 0i64..3) {
-        let sql = "SELECT host, count(*) AS n, sum(x) AS total, last_value(user) AS last FROM logs \
-                   GROUP BY host, hop(interval '10 seconds', interval '20 seconds') HAVING count(*) < 4";
+    fn the_last_revision_is_the_truth(log in log(), setup in setup(), slack in 0i64..3, kind in 0usize..3) {
+        let window = [
+            "hop(interval '10 seconds', interval '20 seconds')",
+            "session(interval '8 seconds')",
+            "session(interval '2 seconds')",
+        ][kind];
+        let sql = format!(
+            "SELECT host, count(*) AS n, sum(x) AS total, last_value(user) AS last FROM logs \
+             GROUP BY host, {window} HAVING count(*) < 4"
+        );
         let mut log = with_fractions(&log);
         // One partition: that one is behind another is not lateness.
         log.iter_mut().for_each(|event| event.partition = 0);
         let log = number(log);
-        let mut rule = rollup(sql, &[]);
+        let mut rule = rollup(&sql, &[]);
         rule.allowed_lateness_ns = most_disorder(&log) + slack * SECOND;
         let revised = plan(&rule_set(0, Vec::new(), vec![rule]));
         let mut last: BTreeMap<String, RollupRow> = BTreeMap::new();
@@ -171,11 +221,11 @@ proptest! {
             }
         }
         for row in rows_of(&in_order) {
-            let id = format!("{} {:?}", row.start_ns, row.group);
+            let id = format!("{} {} {:?}", row.start_ns, row.end_ns, row.group);
             let before = last.insert(id, row.clone());
             prop_assert_eq!(row.revision, before.map_or(0, |before| before.revision + 1));
         }
-        let final_plan = plan(&rule_set(0, Vec::new(), vec![rollup(sql, &[])]));
+        let final_plan = plan(&rule_set(0, Vec::new(), vec![rollup(&sql, &[])]));
         let mut truth = run(&final_plan, &single_pass(), &log);
         let mut said: Vec<Outcome> = last
             .into_values()
