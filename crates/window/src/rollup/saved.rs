@@ -9,6 +9,7 @@ use arrow::array::RecordBatch;
 use super::groups::Groups;
 use super::plan::RollupPlan;
 use super::revisions::{Revisions, Written};
+use super::saved_parts::whole;
 use super::section::{cut, rows_of};
 use super::windows::{FixedWindows, OpenWindow, RollupWindows};
 use crate::WindowError;
@@ -41,6 +42,7 @@ impl RollupWindows {
         let bytes = &mut chunk.body;
         match (self, chunk.kind) {
             (Self::Fixed(windows), Kind::Windows) => windows.load(bytes, share),
+            (Self::Fixed(windows), Kind::Parts) => windows.load_lost(bytes, share),
             (Self::Fixed(windows), Kind::WrittenRows) => windows.load_written(bytes, share),
             (Self::Sessions(sessions), Kind::Sessions) => {
                 while !bytes.is_empty() {
@@ -64,7 +66,8 @@ impl FixedWindows {
         let plan = Arc::clone(&self.plan);
         writer.begin(Kind::Windows, &plan.fingerprint, &[]);
         for (start_ns, window) in &mut self.windows {
-            let states = window.states(&plan)?;
+            let states = window.groups.states(&plan)?;
+            let states = whole(window, states)?;
             let (end_ns, written) = (window.end_ns, window.written.is_some());
             save_batch(&plan, &states, writer, |bytes| {
                 bytes.extend(start_ns.to_le_bytes());
@@ -73,6 +76,8 @@ impl FixedWindows {
             })?;
         }
         writer.finish();
+        // Before the rows: windows may have no other groups.
+        self.save_lost(writer)?;
         writer.begin(Kind::WrittenRows, &plan.fingerprint, &[]);
         for (start_ns, window) in &self.windows {
             let Some(written) = &window.written else {
@@ -101,20 +106,29 @@ impl FixedWindows {
             if states.num_rows() == 0 {
                 continue;
             }
-            let window = match self.windows.entry(start_ns) {
-                Entry::Occupied(open) => open.into_mut(),
-                Entry::Vacant(new) => new.insert(OpenWindow {
-                    groups: Groups::new(&self.plan).map_err(unfit)?,
-                    end_ns,
-                    written: (written != 0).then(Revisions::default),
-                }),
-            };
-            let merged = window
-                .groups
-                .merge_partials(&self.plan, &states, Some(start_ns));
+            let plan = Arc::clone(&self.plan);
+            let window = self.open(start_ns, end_ns, written != 0)?;
+            let merged = window.groups.merge_partials(&plan, &states, Some(start_ns));
             merged.map_err(unfit)?;
         }
         Ok(())
+    }
+
+    /// The window that begins then.
+    pub(super) fn open(
+        &mut self,
+        start_ns: i64,
+        end_ns: i64,
+        written: bool,
+    ) -> Result<&mut OpenWindow, FrameError> {
+        Ok(match self.windows.entry(start_ns) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(new) => new.insert(OpenWindow {
+                groups: Groups::new(&self.plan).map_err(unfit)?,
+                end_ns,
+                written: written.then(Revisions::default),
+            }),
+        })
     }
 
     /// Those of groups that are elsewhere are not asked for here, so they need not be told from the others.
@@ -143,7 +157,7 @@ impl FixedWindows {
 }
 
 /// Writes partials as items that begin with what `opening` writes.
-fn save_batch(
+pub(super) fn save_batch(
     plan: &RollupPlan,
     states: &RecordBatch,
     writer: &mut Writer<'_>,
@@ -163,7 +177,8 @@ fn save_batch(
     Ok(())
 }
 
-fn load_batch(
+/// Reads partials, as far as their groups are in this share.
+pub(super) fn load_batch(
     plan: &RollupPlan,
     bytes: &mut Bytes<'_>,
     share: Option<Share>,
@@ -178,6 +193,7 @@ fn load_batch(
     }
 }
 
-fn unfit(error: WindowError) -> FrameError {
+/// What was read cannot be merged.
+pub(super) fn unfit(error: WindowError) -> FrameError {
     corrupt(&error.to_string())
 }
