@@ -2,7 +2,7 @@
 //! kept than may be. `HAECHI_CASES=10000` tries that many logs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use haechi_rules::{FieldType, Rollup, StateBudget};
@@ -26,6 +26,11 @@ const SQL: &str = "SELECT host, user, count(*) AS n, sum(bytes) AS total, count(
 /// Only states of fixed size.
 const FIXED: &str = "SELECT host, user, count(*) AS n, sum(bytes) AS total, count(bytes) AS different FROM logs \
     GROUP BY hop(interval '10 seconds', interval '20 seconds'), host, user";
+
+static FREE: LazyLock<Arc<Plan>> = LazyLock::new(|| compiled(bounded(SQL, StateBudget::default())));
+
+static FREE_FIXED: LazyLock<Arc<Plan>> =
+    LazyLock::new(|| compiled(bounded(FIXED, StateBudget::default())));
 
 fn bounded(sql: &str, state: StateBudget) -> Rollup {
     let mut rule = rollup(sql, &[("bytes", FieldType::Bigint)]);
@@ -130,7 +135,8 @@ fn holds(sql: &str, state: StateBudget, setup: &Setup, log: &[Event]) -> TestCas
     let expected = cells(log);
     prop_assert_eq!(&added(&rows), &expected);
     prop_assert!(are_apart(&rows), "{rows:?}");
-    let free = run(&compiled(bounded(sql, StateBudget::default())), setup, log);
+    let unbounded = if sql == SQL { &*FREE } else { &*FREE_FIXED };
+    let free = run(unbounded, setup, log);
     for row in &rows {
         prop_assert!(row.given_up <= lost);
         prop_assert!(row.part <= row.given_up);
@@ -160,15 +166,6 @@ proptest! {
         holds(FIXED, state, &setup, &interleave(&log, &order))?;
     }
 
-    /// A budget that is not used up changes nothing.
-    #[test]
-    fn with_room_all_is_as_without(log in log(), setup in setup()) {
-        let log = with_fractions(&log);
-        let roomy = StateBudget { groups: Some(1000), bytes: Some(4 << 20) };
-        let (bounded, free) = (bounded(SQL, roomy), bounded(SQL, StateBudget::default()));
-        prop_assert_eq!(run(&compiled(bounded), &setup, &log), run(&compiled(free), &setup, &log));
-    }
-
     /// After every record no more is kept than may be.
     #[test]
     fn no_more_is_kept_than_may_be(log in log(), setup in setup(), state in budgets()) {
@@ -187,13 +184,27 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    // A plan of so many aggregates, and a snapshot of each after every record, take their time.
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// A budget that is not used up changes nothing.
+    #[test]
+    fn with_room_all_is_as_without(log in log(), setup in setup()) {
+        let log = with_fractions(&log);
+        let roomy = StateBudget { groups: Some(1000), bytes: Some(4 << 20) };
+        let bounded = compiled(bounded(SQL, roomy));
+        prop_assert_eq!(run(&bounded, &setup, &log), run(&FREE, &setup, &log));
+    }
 
     /// The same of aggregates that keep values: what they take does not depend on how they were merged, or read back.
     #[test]
     fn parts_of_every_kind_are_marked_and_add_up(log in log(), setup in setup(), state in budgets()) {
         holds(SQL, state, &setup, &with_fractions(&log))?;
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// Where late events are allowed, the last revisions of all parts add up.
     #[test]
@@ -286,16 +297,17 @@ fn those_with_the_fewest_events_go() {
     let (mut outcomes, mut most) = (Vec::new(), 0);
     for record in &records {
         outcomes.extend(merger.apply(record).unwrap());
-        most = most.max(merger.state_bytes());
+        most = most.max(merger.rollups_hold()[0].0);
     }
     let (rows, lost) = said(&outcomes);
     assert_eq!(rows.len() as i64, KEYS + 1);
-    assert!((lost as i64) < KEYS && lost as i64 >= KEYS - 160, "{lost}");
+    // What came with the last record was not kept at all: its window ended with it.
+    assert!((lost as i64) < KEYS && lost as i64 >= KEYS - 200, "{lost}");
     let whole: Vec<_> = rows.iter().filter(|row| row.given_up == 0).collect();
     let busy = whole.iter().find(|row| row.group[0].1 == "busy");
     assert_eq!(busy.map(|row| row.columns[1].1.as_i64()), Some(Some(KEYS)));
     assert!(whole.len() < 160, "{}", whole.len());
-    assert!(most < 100_000, "{most}");
+    assert!(most <= 160, "{most}");
 }
 
 /// A group that alone takes most of the bytes goes before all others do.
