@@ -201,7 +201,7 @@ impl<'a> Finding<'a> {
             correlation: None,
             evidence: &[],
             suppression: None,
-            given_up: 0,
+            given_up: row.given_up,
             row: Some(row),
         }
     }

@@ -21,8 +21,12 @@ pub struct Rollup<'a> {
     pub revision: u32,
     /// Late events have changed it so that there is no such row any more; it has no columns.
     pub withdrawn: bool,
-    /// What the rows are grouped by, without the window. With rule and window it makes the identity.
+    /// What the rows are grouped by, without the window. With rule, window and part it makes the identity.
     pub group: &'a [(String, Value)],
+    /// Which part of its window and group it is, where the rule had given groups up before its first event came; else 0.
+    pub part: u64,
+    /// It may be a part: the rule kept more than it may, and had given up this many groups by then. 0: it is whole.
+    pub given_up: u64,
     /// The row as the SELECT names it.
     pub columns: &'a [(String, Value)],
 }
@@ -36,18 +40,25 @@ struct Document<'a> {
     window_start: Time,
     window_end: Time,
     revision: u32,
+    /// It may be a part: how many groups its rule had given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    given_up: Option<u64>,
     /// Null when the row is withdrawn.
     row: Option<Entries<'a, Value>>,
 }
 
 impl<'a> Rollup<'a> {
-    /// The identity: of rule, window and group; all revisions have the same.
+    /// The identity: of rule, window and group, and of the part where there are several; all revisions have the same.
     pub fn uid(&self) -> Uid {
         let mut hash = UidHasher::new("haechi rollup 1");
         hash.text(&self.rule.id);
         hash.number(self.start_ns);
         hash.number(self.end_ns);
         hash_values(&mut hash, self.group);
+        // Rows that are no later parts keep the identity that they have always had.
+        if self.part > 0 {
+            hash.bytes(&self.part.to_le_bytes());
+        }
         hash.finish()
     }
 
@@ -83,6 +94,7 @@ impl<'a> Rollup<'a> {
             window_start: Time(self.start_ns),
             window_end: Time(self.end_ns),
             revision: self.revision,
+            given_up: Some(self.given_up).filter(|groups| *groups > 0),
             row: self.entries(),
         };
         append(out, &document);

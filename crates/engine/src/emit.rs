@@ -197,7 +197,7 @@ impl Emitter {
                 Outcome::Correlated(correlated) => self.correlated(correlated, log)?,
                 Outcome::Rollup(row) => self.rollup(row, log)?,
                 Outcome::Late(late) => self.late(late, log)?,
-                // It is counted and logged; the findings that it concerns say it themselves.
+                // It is counted and logged; the findings and rows that it concerns say it themselves.
                 Outcome::GivenUp(_) => {}
             }
         }
@@ -402,6 +402,8 @@ impl Emitter {
             revision: row.revision,
             withdrawn: row.withdrawn,
             group: &row.group,
+            part: row.part,
+            given_up: row.given_up,
             columns: &row.columns,
         };
         if rule.kind == RollupKind::Alert {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use haechi_rules::{Referent, RuleHeader, RuleSet};
-use haechi_window::{GivenUp, Outcome};
+use haechi_window::{GivenUp, Keeper, Outcome};
 use tracing::warn;
 
 /// A rule is warned about once in so long: it may give groups up with every record.
@@ -38,6 +38,10 @@ impl Complaints {
             if complaint.last.is_none_or(is_due) {
                 complaint.last = Some(now);
                 let groups = std::mem::take(&mut complaint.groups);
+                if let Keeper::Rollup(_) = given_up.rule {
+                    warn!(rule = %header.id, title = %header.title, groups, "the rollup keeps more than its `state` allows: the {groups} groups with the fewest events were written before their windows were over, and rows that may be parts say so; raise `state` of the rule or the configuration, or let the rollup read or group less");
+                    continue;
+                }
                 warn!(rule = %header.id, title = %header.title, groups, "the rule keeps more than its `state` allows: the {groups} groups that had been quiet for longest were given up, and alerts that may lack events say so; raise `state` of the rule or the configuration, or let the rule match or group less");
             }
         }
@@ -47,7 +51,12 @@ impl Complaints {
 /// The rule that gave groups up.
 pub(crate) fn header<'a>(rules: &'a RuleSet, given_up: &GivenUp) -> Option<&'a RuleHeader> {
     match given_up.rule {
-        Referent::Detection(rule) => rules.detections.get(rule).map(|rule| &rule.header),
-        Referent::Correlation(rule) => rules.correlations.get(rule).map(|rule| &rule.header),
+        Keeper::Alerting(Referent::Detection(rule)) => {
+            rules.detections.get(rule).map(|rule| &rule.header)
+        }
+        Keeper::Alerting(Referent::Correlation(rule)) => {
+            rules.correlations.get(rule).map(|rule| &rule.header)
+        }
+        Keeper::Rollup(rule) => rules.rollups.get(rule).map(|rule| &rule.header),
     }
 }

@@ -179,7 +179,8 @@ impl Metrics {
         let correlations = rules.correlations.iter().map(|rule| &rule.header);
         let detections = rules.detections.iter().map(|rule| &rule.header);
         let suppressing = detections.filter(|header| header.suppress.is_some());
-        for header in correlations.chain(suppressing) {
+        let rollups = rules.rollups.iter().map(|rule| &rule.header);
+        for header in correlations.chain(suppressing).chain(rollups) {
             // There from the start, so that the first one is seen as an increase.
             self.given_up.with_label_values(&[&*header.id]);
         }

@@ -110,10 +110,14 @@ fn body(
         let help = "detections and correlations may say it";
         report.advise(&codes::BAD_SUPPRESSION, entry.key_span, message, help);
     }
-    let keeps = kind.key == "correlation" || kind.key == "detection" && header.suppress.is_some();
+    let keeps = match &*kind.key {
+        "correlation" | "rollup" => true,
+        "detection" => header.suppress.is_some(),
+        _ => false,
+    };
     if let Some(entry) = find(entries, "state").filter(|_| !keeps) {
         let message = format!("a {} keeps no groups that `state` could bound", kind.key);
-        let help = "correlations may say it, and detections with `suppress`";
+        let help = "correlations and rollups may say it, and detections with `suppress`";
         report.advise(&codes::BAD_BUDGET, entry.key_span, message, help);
     }
     Some(match &*kind.key {

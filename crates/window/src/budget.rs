@@ -13,11 +13,26 @@ pub struct Budget {
     pub partitions: u32,
 }
 
+/// A part of the share that is free again when groups were given up, so that it need not be done for every event.
+pub(crate) const SPARE: usize = 16;
+/// Where bytes are lacking, a group that alone takes this part of the share goes first: otherwise all others would go for it.
+pub(crate) const HOG: usize = 8;
+
 /// What a rule may keep in one exchange partition.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Allowance {
     pub(crate) groups: usize,
     pub(crate) bytes: usize,
+}
+
+impl Allowance {
+    /// What is left of it when groups were given up.
+    pub(crate) fn room(self) -> Self {
+        Self {
+            groups: self.groups - self.groups / SPARE,
+            bytes: self.bytes - self.bytes / SPARE,
+        }
+    }
 }
 
 impl Budget {

@@ -37,8 +37,8 @@ pub use error::{CompileError, WindowError};
 pub use frame::{FrameError, is_intact};
 pub use merger::Merger;
 pub use outcome::{
-    Contribution, Correlated, GivenUp, Late, LateKind, Opening, Outcome, Phase, Quoted, Recall,
-    RollupRow,
+    Contribution, Correlated, GivenUp, Keeper, Late, LateKind, Opening, Outcome, Phase, Quoted,
+    Recall, RollupRow,
 };
 pub use partials::{Partials, RowOrigins};
 pub use plan::Plan;

@@ -11,7 +11,7 @@ use crate::budget::Budget;
 use crate::correlate::{GroupEvents, Machines, ValueKind, decode_section};
 use crate::error::WindowError;
 use crate::frame::{Fingerprint, Frame, FrameError, Section, SectionKind, corrupt};
-use crate::outcome::{Correlated, Outcome, RollupRow, in_order};
+use crate::outcome::{Correlated, GivenUp, Keeper, Outcome, RollupRow, in_order};
 use crate::plan::{Member, Plan};
 use crate::rollup::{RollupWindows, decode_section as decode_partials, rows_of};
 use crate::share::Share;
@@ -139,6 +139,7 @@ impl Merger {
         if let Some(watermark_ns) = now {
             self.close(watermark_ns, &mut outcomes)?;
         }
+        self.give_up(&mut outcomes)?;
         Ok(outcomes)
     }
 
@@ -349,6 +350,35 @@ impl Merger {
         rows.sort_by_key(|row| (row.start_ns, row.rule));
         outcomes.extend(rows.into_iter().map(Outcome::Rollup));
         Ok(())
+    }
+
+    /// Gives groups of rollups up where one keeps more than it may.
+    fn give_up(&mut self, outcomes: &mut Vec<Outcome>) -> Result<(), FrameError> {
+        let mut rows: Vec<RollupRow> = Vec::new();
+        let mut given_up = Vec::new();
+        for index in 0..self.rollups.len() {
+            if let (Some(windows), Some(plan)) =
+                (self.rollups.get_mut(index), self.plan.rollups.get(index))
+            {
+                let share = self.budget.share(&plan.rule.header.state);
+                let gone = windows.give_up(share, &mut rows);
+                let groups = gone.map_err(|error| self.defect(index, &error))?;
+                if groups > 0 {
+                    let rule = Keeper::Rollup(index);
+                    given_up.push(GivenUp { rule, groups });
+                }
+            }
+        }
+        rows.sort_by_key(|row| (row.start_ns, row.rule));
+        outcomes.extend(rows.into_iter().map(Outcome::Rollup));
+        outcomes.extend(given_up.into_iter().map(Outcome::GivenUp));
+        Ok(())
+    }
+
+    /// Groups and bytes of each rollup, by its own account.
+    #[cfg(test)]
+    pub(crate) fn rollups_hold(&self) -> Vec<(usize, usize)> {
+        self.rollups.iter().map(RollupWindows::holds).collect()
     }
 
     fn defect(&self, index: usize, error: &WindowError) -> FrameError {

@@ -22,10 +22,19 @@ pub enum Outcome {
 /// Groups that were given up, so that their rule keeps no more than it may.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenUp {
-    /// The correlation, or the rule whose alerts were to be suppressed.
-    pub rule: Referent,
+    /// The rule that they are of.
+    pub rule: Keeper,
     /// How many groups went.
     pub groups: u64,
+}
+
+/// A rule that keeps groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeper {
+    /// A correlation, or a rule whose alerts are to be suppressed.
+    Alerting(Referent),
+    /// A rollup: index into `RuleSet::rollups`.
+    Rollup(usize),
 }
 
 /// Events that together satisfied a correlation.
@@ -182,9 +191,14 @@ pub struct RollupRow {
     pub revision: u32,
     /// Late events have changed the row so that HAVING no longer lets it through: there is no such row. It has no columns.
     pub withdrawn: bool,
-    /// The values of the GROUP BY expressions (without the window), under their SQL text. Together with rule and window
+    /// The values of the GROUP BY expressions (without the window), under their SQL text. Together with rule, window and part
     /// they identify the row, also when the SELECT list leaves them out.
     pub group: Vec<(String, serde_json::Value)>,
+    /// 0: its window had given nothing up when the group began. Otherwise how many groups the rule had given up when that window last
+    /// gave some up, which tells the parts of one window and group apart.
+    pub part: u64,
+    /// It may be a part of its window and group: the rule had given up this many groups when the row was made. 0: it is whole.
+    pub given_up: u64,
     /// The SELECT list: names and values in its order. Whole floating point numbers are written as integers, timestamps as
     /// RFC 3339 text in UTC.
     pub columns: Vec<(String, serde_json::Value)>,

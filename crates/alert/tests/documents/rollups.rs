@@ -27,6 +27,8 @@ fn a_rollup_row() {
         revision: 0,
         withdrawn: false,
         group: &columns[..1],
+        part: 0,
+        given_up: 0,
         columns: &columns,
     };
     let (mut out, mut key) = (Vec::new(), Vec::new());
@@ -85,6 +87,8 @@ fn a_rollup_row_as_a_finding() {
         revision,
         withdrawn,
         group: &group,
+        part: 0,
+        given_up: 0,
         columns: &columns,
     };
     let document = |row: &Rollup<'_>, schema| -> Value {

@@ -7,14 +7,9 @@ use super::groups::{Moment, Place};
 use super::judge::Pace;
 use super::machine::Machine;
 use super::tally::Held;
-use crate::budget::Allowance;
+use crate::budget::{Allowance, HOG, SPARE};
 use crate::outcome::Correlated;
 use crate::sources::Sources;
-
-/// A part of the share that is free again when groups were given up, so that it need not be done for every event.
-const SPARE: usize = 16;
-/// Where bytes are lacking, a group that alone takes this part of the share goes first: otherwise all others would go for it.
-const HOG: usize = 8;
 
 /// What a correlation has given up in one exchange partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,17 +63,15 @@ impl<V: Held> Machine<V> {
             return 0;
         }
         let before = self.lost.groups;
-        let room = |share: usize| share - share / SPARE;
+        let room = share.room();
         let hog = if self.kept_bytes() > share.bytes {
             share.bytes / HOG
         } else {
             usize::MAX
         };
-        let fits = |of: &Self| {
-            of.groups.len() <= room(share.groups) && of.kept_bytes() <= room(share.bytes)
-        };
+        let fits = |of: &Self| of.groups.len() <= room.groups && of.kept_bytes() <= room.bytes;
         while !fits(self) && self.groups.len() > 0 {
-            let some = self.groups.len().saturating_sub(room(share.groups));
+            let some = self.groups.len().saturating_sub(room.groups);
             let some = some.max(self.groups.len() / SPARE).max(1);
             for place in self.quiet_for_longest(some, hog) {
                 if fits(self) {

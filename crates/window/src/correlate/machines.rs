@@ -17,7 +17,7 @@ use super::terms::Terms;
 use super::value::{Value, ValueKind, Values};
 use crate::budget::Budget;
 use crate::frame::{Fingerprint, FrameError, corrupt};
-use crate::outcome::{Correlated, GivenUp, Late, LateKind, in_order};
+use crate::outcome::{Correlated, GivenUp, Keeper, Late, LateKind, in_order};
 use crate::plan::RuleIds;
 use crate::share::Share;
 use crate::snapshot::{Chunk, Kind, Writer};
@@ -271,7 +271,10 @@ impl Machines {
                 let rule = node
                     .suppresses()
                     .unwrap_or(Referent::Correlation(node.index));
-                given_up.push(GivenUp { rule, groups });
+                given_up.push(GivenUp {
+                    rule: Keeper::Alerting(rule),
+                    groups,
+                });
             }
             match &node.parent {
                 None => found.extend(findings),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt64Array, new_null_array,
 };
-use arrow::compute::cast;
+use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, UInt64Type};
 use arrow::row::{RowConverter, Rows, SortField};
 use datafusion_expr::{EmitTo, GroupsAccumulator};
@@ -14,6 +14,8 @@ use datafusion_functions_aggregate_common::aggregate::groups_accumulator::Groups
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::plan::{Aggregate, FIXED_COLUMNS, RollupPlan};
+use super::rows::{Group, groups};
+use super::section::partial_batch;
 use crate::WindowError;
 
 /// The groups of a rollup: window start and keys, and the states of the aggregates for each.
@@ -26,6 +28,14 @@ pub(super) struct Groups {
     /// How many input rows went into each group.
     counts: Vec<u64>,
     accumulators: Vec<Box<dyn GroupsAccumulator>>,
+    /// Bytes of the keys.
+    key_bytes: usize,
+    /// Bytes of what grows with the values (see [`super::footprint`]): at most, as some of what was merged may have been there before.
+    grown_bytes: usize,
+    /// Nothing was merged since that was counted.
+    counted: bool,
+    /// What [`crate::RollupRow::part`] is of each group; for groups behind its end 0.
+    parts: Vec<u64>,
 }
 
 /// What is taken out of [`Groups`], a row per group.
@@ -41,6 +51,8 @@ pub(super) struct Results {
     /// Window start and keys.
     pub(super) keys: Vec<ArrayRef>,
     pub(super) values: Vec<ArrayRef>,
+    /// See [`crate::RollupRow::part`].
+    pub(super) parts: Vec<u64>,
 }
 
 /// The arguments of one aggregate for some rows.
@@ -64,12 +76,75 @@ impl Groups {
             hasher: DefaultHashBuilder::default(),
             counts: Vec::new(),
             accumulators: accumulators.collect::<Result<_, _>>()?,
+            key_bytes: 0,
+            grown_bytes: 0,
+            counted: true,
+            parts: Vec::new(),
         })
     }
 
     /// How many groups there are.
     pub(super) fn len(&self) -> usize {
         self.counts.len()
+    }
+
+    /// How many input rows went into a group.
+    pub(super) fn count(&self, group: usize) -> u64 {
+        self.counts.get(group).copied().unwrap_or(0)
+    }
+
+    /// A group's key, as bytes that compare as keys do.
+    pub(super) fn key(&self, group: usize) -> &[u8] {
+        if group < self.rows.num_rows() {
+            self.rows.row(group).data()
+        } else {
+            &[]
+        }
+    }
+
+    /// See [`crate::RollupRow::part`].
+    pub(super) fn part(&self, group: usize) -> u64 {
+        self.parts.get(group).copied().unwrap_or(0)
+    }
+
+    /// Whether some groups are parts.
+    pub(super) fn has_parts(&self) -> bool {
+        self.parts.iter().any(|&part| part > 0)
+    }
+
+    /// The groups from this one on are this part.
+    pub(super) fn begin_part(&mut self, from: usize, part: u64) {
+        if part > 0 || !self.parts.is_empty() {
+            self.parts.resize(from, 0);
+            self.parts.resize(self.len(), part);
+        }
+    }
+
+    /// The parts of the groups from this one on.
+    pub(super) fn set_parts(&mut self, from: usize, parts: &[u64]) {
+        self.parts.resize(from, 0);
+        self.parts.extend(parts);
+    }
+
+    /// Bytes held by contents alone: at most, unless they are counted. `per_key` is how often a key is held, and `per_group` what each
+    /// group takes besides.
+    pub(super) fn bytes(&self, plan: &RollupPlan, per_key: usize, per_group: usize) -> usize {
+        let groups = self.len() * (plan.footprint.group + per_group);
+        groups + self.key_bytes * per_key + self.grown_bytes
+    }
+
+    /// Whether [`Self::bytes`] is exact.
+    pub(super) fn is_counted(&self) -> bool {
+        self.counted
+    }
+
+    /// Counts what each group holds besides what all do. Answers nothing where all hold the same.
+    pub(super) fn count_bytes(&mut self, plan: &RollupPlan) -> Result<Vec<usize>, WindowError> {
+        if plan.footprint.is_fixed() {
+            return Ok(Vec::new());
+        }
+        let states = self.states(plan)?;
+        Ok(grown(plan, &states))
     }
 
     /// Approximate bytes held.
@@ -80,7 +155,8 @@ impl Groups {
             .map(|accumulator| accumulator.size())
             .sum();
         let indices = self.indices.capacity() * size_of::<usize>();
-        states + self.rows.size() + indices + self.counts.capacity() * size_of::<u64>()
+        let numbers = self.counts.capacity() + self.parts.capacity();
+        states + self.rows.size() + indices + numbers * size_of::<u64>()
     }
 
     /// The group of each row of `keys` (window start and keys), and adds `rows` (one by default) to its rows.
@@ -101,6 +177,7 @@ impl Groups {
                     let group = self.rows.num_rows();
                     self.rows.push(row);
                     self.counts.push(0);
+                    self.key_bytes += bytes.len();
                     let (rows, hasher) = (&self.rows, &self.hasher);
                     let rehash = |&group: &usize| hasher.hash_one(rows.row(group).as_ref());
                     self.indices.insert_unique(hash, group, rehash);
@@ -147,19 +224,20 @@ impl Groups {
         Ok(())
     }
 
-    /// Merges a batch of partials; `start_ns` is the start of the window, when it is not that of the partials' panes.
+    /// Merges a batch of partials; `start_ns` is the start of the window, when it is not that of the partials' panes. Answers the group of
+    /// each.
     pub(super) fn merge_partials(
         &mut self,
         plan: &RollupPlan,
         partials: &RecordBatch,
         start_ns: Option<i64>,
-    ) -> Result<(), WindowError> {
+    ) -> Result<Vec<usize>, WindowError> {
         let (fixed, states) = partials
             .columns()
             .split_at_checked(FIXED_COLUMNS + plan.keys.len())
             .unwrap_or_default();
         let [start, rows, keys @ ..] = fixed else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let start = match start_ns {
             Some(start_ns) => Arc::new(Int64Array::from(vec![start_ns; partials.num_rows()])),
@@ -167,7 +245,61 @@ impl Groups {
         };
         let keys: Vec<ArrayRef> = std::iter::once(start).chain(keys.iter().cloned()).collect();
         let indices = self.intern(&keys, Some(rows.as_primitive::<UInt64Type>()))?;
-        self.merge(plan, &indices, states)
+        self.merge(plan, &indices, states)?;
+        if !plan.footprint.is_fixed() {
+            self.grown_bytes += grown(plan, partials).iter().sum::<usize>();
+            self.counted = false;
+        }
+        Ok(indices)
+    }
+
+    /// All groups as partials. They stay.
+    pub(super) fn states(&mut self, plan: &RollupPlan) -> Result<RecordBatch, WindowError> {
+        if self.len() == 0 {
+            return Ok(RecordBatch::new_empty(Arc::clone(&plan.partial_schema)));
+        }
+        // Taking states out of accumulators empties them; states can be merged twice.
+        let parts = std::mem::take(&mut self.parts);
+        let groups = std::mem::replace(self, Self::new(plan)?);
+        let states = partial_batch(plan, groups.take_states(plan)?)?;
+        self.merge_partials(plan, &states, None)?;
+        self.parts = parts;
+        self.counted = true;
+        Ok(states)
+    }
+
+    /// The same groups once more.
+    pub(super) fn copy(&mut self, plan: &RollupPlan) -> Result<Self, WindowError> {
+        let states = self.states(plan)?;
+        let mut copy = Self::new(plan)?;
+        copy.merge_partials(plan, &states, None)?;
+        copy.parts.clone_from(&self.parts);
+        Ok(copy)
+    }
+
+    /// Takes these groups out, which are named in their order.
+    pub(super) fn split_off(
+        &mut self,
+        plan: &RollupPlan,
+        gone: &[usize],
+    ) -> Result<Self, WindowError> {
+        let states = self.states(plan)?;
+        let mut gone = gone.iter().peekable();
+        let is_gone = |group: &usize| gone.next_if_eq(&group).is_some();
+        let (gone, kept): (Vec<usize>, Vec<usize>) = (0..self.len()).partition(is_gone);
+        let some = |groups: Vec<usize>| -> Result<Self, WindowError> {
+            let rows: UInt64Array = groups.iter().map(|&group| group as u64).collect();
+            let mut some = Self::new(plan)?;
+            some.merge_partials(plan, &take_record_batch(&states, &rows)?, None)?;
+            some.counted = true;
+            if !self.parts.is_empty() {
+                some.parts = groups.iter().map(|&group| self.part(group)).collect();
+            }
+            Ok(some)
+        };
+        let (gone, kept) = (some(gone)?, some(kept)?);
+        *self = kept;
+        Ok(gone)
     }
 
     /// Takes all groups out, as states.
@@ -186,20 +318,38 @@ impl Groups {
         })
     }
 
+    /// The key values of all groups under their names.
+    pub(super) fn names(&self, plan: &RollupPlan) -> Result<Vec<Group>, WindowError> {
+        let keys = self.converter.convert_rows(self.rows.iter())?;
+        groups(plan, keys.get(1..).unwrap_or_default(), self.len())
+    }
+
     /// Takes all groups out, as results.
     pub(super) fn take_results(mut self, plan: &RollupPlan) -> Result<Results, WindowError> {
         let mut order: Vec<usize> = (0..self.len()).collect();
         order.sort_unstable_by(|&left, &right| self.rows.row(left).cmp(&self.rows.row(right)));
         let keys = order.iter().map(|&group| self.rows.row(group));
         let keys = self.converter.convert_rows(keys)?;
+        let parts = order.iter().map(|&group| self.part(group)).collect();
         let order: UInt64Array = order.into_iter().map(|group| group as u64).collect();
         let mut values = Vec::new();
         for (accumulator, aggregate) in self.accumulators.iter_mut().zip(&plan.aggregates) {
             let value = retyped(accumulator.evaluate(EmitTo::All)?, &aggregate.result)?;
             values.push(arrow::compute::take(&value, &order, None)?);
         }
-        Ok(Results { keys, values })
+        Ok(Results {
+            keys,
+            values,
+            parts,
+        })
     }
+}
+
+/// What the growing states of some partials take.
+fn grown(plan: &RollupPlan, partials: &RecordBatch) -> Vec<usize> {
+    let states = partials.columns().get(FIXED_COLUMNS + plan.keys.len()..);
+    let states = states.unwrap_or_default();
+    plan.footprint.grown(states, partials.num_rows())
 }
 
 fn accumulator(aggregate: &Aggregate) -> Result<Box<dyn GroupsAccumulator>, WindowError> {

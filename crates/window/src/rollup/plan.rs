@@ -22,6 +22,7 @@ use haechi_rules::{FieldType, Rollup};
 use super::columns::Columns;
 use super::context::Context;
 use super::error::SqlError;
+use super::footprint::Footprint;
 use super::groups::neutral_states;
 use super::key::{Key, KeyKind};
 use super::parse::{self, RollupQuery};
@@ -51,6 +52,8 @@ pub(crate) struct RollupPlan {
     pub(super) aggregates: Vec<Aggregate>,
     /// The states of a group without rows, all aggregates' side by side.
     pub(super) neutral: Vec<ArrayRef>,
+    /// What those of any group take.
+    pub(super) footprint: Footprint,
     /// The partials' columns: window start, rows, keys, states.
     pub(super) partial_schema: SchemaRef,
     /// Stage 2: the columns that HAVING and SELECT read.
@@ -151,6 +154,7 @@ fn compile(
         columns,
         condition,
         keys,
+        footprint: Footprint::of(&aggregates),
         aggregates,
         neutral,
         partial_schema,

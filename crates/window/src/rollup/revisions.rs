@@ -16,7 +16,8 @@ pub(super) struct Revisions {
     pub(super) written: FxHashMap<String, Written>,
     /// Groups that have changed since.
     touched: BTreeSet<String>,
-    groups: FxHashMap<String, Group>,
+    /// Each with the part that it is: see [`RollupRow::part`].
+    groups: FxHashMap<String, (Group, u64)>,
 }
 
 #[derive(Debug)]
@@ -47,19 +48,29 @@ impl Revisions {
         }
     }
 
+    /// Bytes of a group that was written, besides its values; about.
+    pub(super) const PER_GROUP: usize = 2 * size_of::<(String, Written)>();
+
     /// Approximate bytes held.
     pub(super) fn size(&self) -> usize {
         let texts: usize = self.written.keys().map(String::len).sum();
         texts + self.written.capacity() * size_of::<(String, Written)>()
     }
 
-    /// These groups have changed.
-    pub(super) fn touch(&mut self, groups: Vec<Group>) {
+    /// These groups have changed; each comes with the part that it is.
+    pub(super) fn touch(&mut self, groups: impl Iterator<Item = (Group, u64)>) {
         for group in groups {
-            let text = text(&group);
+            let text = text(&group.0);
             if self.touched.insert(text.clone()) {
                 self.groups.insert(text, group);
             }
+        }
+    }
+
+    /// These groups are not kept any more. What comes for them later is written for the first time.
+    pub(super) fn forget(&mut self, groups: &[Group]) {
+        for group in groups {
+            self.written.remove(&text(group));
         }
     }
 
@@ -87,11 +98,14 @@ impl Revisions {
         }
         for text in touched {
             if self.written.get(&text).is_some_and(|written| written.shown) {
+                let (group, part) = groups.remove(&text).unwrap_or_default();
                 revised.push(RollupRow {
                     rule,
                     start_ns,
                     end_ns,
-                    group: groups.remove(&text).unwrap_or_default(),
+                    group,
+                    part,
+                    given_up: 0,
                     revision: self.next(text, false),
                     withdrawn: true,
                     columns: Vec::new(),

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array,
+};
 use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, TimeUnit, UInt64Type};
 use serde_json::Value;
 
 use super::evaluate::{condition, evaluate};
@@ -17,22 +19,27 @@ use crate::outcome::RollupRow;
 /// A group: the values of its keys under their names.
 pub(super) type Group = Vec<(String, Value)>;
 
-/// The rows of some groups. `ends` are the ends of their windows, a row each; `keys` of the results begin with the starts.
+/// The rows of some groups, as if nothing had been given up. `ends` are the ends of their windows, a row each; `keys` of the results begin with the starts.
 pub(super) fn rows(
     plan: &RollupPlan,
     rule: usize,
     results: Results,
     ends: Int64Array,
 ) -> Result<Vec<RollupRow>, WindowError> {
-    let Results { mut keys, values } = results;
+    let Results {
+        mut keys,
+        values,
+        parts,
+    } = results;
     if keys.is_empty() {
         return Ok(Vec::new());
     }
     let starts = keys.remove(0);
     let ends: ArrayRef = Arc::new(ends);
     let batch = group_batch(plan, &starts, &ends, &keys, values)?;
+    let parts: ArrayRef = Arc::new(UInt64Array::from(parts));
     let mut times = [starts, ends].map(Some);
-    let batch = match &plan.having {
+    let (batch, parts) = match &plan.having {
         Some(having) => {
             let mask = condition(having, &batch)?;
             for column in times.iter_mut().flatten() {
@@ -41,9 +48,10 @@ pub(super) fn rows(
             for key in &mut keys {
                 *key = arrow::compute::filter(key, &mask)?;
             }
-            filter_record_batch(&batch, &mask)?
+            let parts = arrow::compute::filter(&parts, &mask)?;
+            (filter_record_batch(&batch, &mask)?, parts)
         }
-        None => batch,
+        None => (batch, parts),
     };
     let [starts, ends] =
         times.map(|column| column.map_or_else(Vec::new, |times| nanoseconds(&times)));
@@ -52,6 +60,7 @@ pub(super) fn rows(
         columns.push(json::values(&evaluate(&output.expr, &batch, &output.of)?)?.into_iter());
     }
     let groups = groups(plan, &keys, batch.num_rows())?;
+    let mut parts = parts.as_primitive::<UInt64Type>().values().iter().copied();
     let mut rows = Vec::with_capacity(groups.len());
     for ((group, start_ns), end_ns) in groups.into_iter().zip(starts).zip(ends) {
         let names = plan.select.iter().map(|output| output.name.clone());
@@ -65,6 +74,8 @@ pub(super) fn rows(
             revision: 0,
             withdrawn: false,
             group,
+            part: parts.next().unwrap_or_default(),
+            given_up: 0,
             columns: names.zip(values).collect(),
         });
     }
@@ -72,7 +83,6 @@ pub(super) fn rows(
 }
 
 fn nanoseconds(times: &ArrayRef) -> Vec<i64> {
-    use arrow::array::AsArray;
     let times = times.as_primitive_opt::<arrow::datatypes::Int64Type>();
     times.map_or_else(Vec::new, |times| times.values().to_vec())
 }

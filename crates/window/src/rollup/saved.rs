@@ -9,6 +9,7 @@ use arrow::array::RecordBatch;
 use super::groups::Groups;
 use super::plan::RollupPlan;
 use super::revisions::{Revisions, Written};
+use super::saved_parts::whole;
 use super::section::{cut, rows_of};
 use super::windows::{FixedWindows, OpenWindow, RollupWindows};
 use crate::WindowError;
@@ -35,6 +36,7 @@ impl RollupWindows {
         let bytes = &mut chunk.body;
         match (self, chunk.kind) {
             (Self::Fixed(windows), Kind::Windows) => windows.load(bytes, share),
+            (Self::Fixed(windows), Kind::Parts) => windows.load_lost(bytes, share),
             (Self::Fixed(windows), Kind::WrittenRows) => windows.load_written(bytes, share),
             (Self::Sessions(sessions), Kind::WrittenSessions) => sessions.load_written(bytes),
             (Self::Sessions(sessions), Kind::Sessions) => sessions.load(bytes, share),
@@ -48,7 +50,8 @@ impl FixedWindows {
         let plan = Arc::clone(&self.plan);
         writer.begin(Kind::Windows, &plan.fingerprint, &[]);
         for (start_ns, window) in &mut self.windows {
-            let states = window.states(&plan)?;
+            let states = window.groups.states(&plan)?;
+            let states = whole(window, states)?;
             let (end_ns, written) = (window.end_ns, window.written.is_some());
             save_batch(&plan, &states, writer, |bytes| {
                 bytes.extend(start_ns.to_le_bytes());
@@ -57,6 +60,8 @@ impl FixedWindows {
             })?;
         }
         writer.finish();
+        // Before the rows: windows may have no other groups.
+        self.save_lost(writer)?;
         writer.begin(Kind::WrittenRows, &plan.fingerprint, &[]);
         for (start_ns, window) in &self.windows {
             let Some(written) = &window.written else {
@@ -85,20 +90,29 @@ impl FixedWindows {
             if states.num_rows() == 0 {
                 continue;
             }
-            let window = match self.windows.entry(start_ns) {
-                Entry::Occupied(open) => open.into_mut(),
-                Entry::Vacant(new) => new.insert(OpenWindow {
-                    groups: Groups::new(&self.plan).map_err(unfit)?,
-                    end_ns,
-                    written: (written != 0).then(Revisions::default),
-                }),
-            };
-            let merged = window
-                .groups
-                .merge_partials(&self.plan, &states, Some(start_ns));
+            let plan = Arc::clone(&self.plan);
+            let window = self.open(start_ns, end_ns, written != 0)?;
+            let merged = window.groups.merge_partials(&plan, &states, Some(start_ns));
             merged.map_err(unfit)?;
         }
         Ok(())
+    }
+
+    /// The window that begins then.
+    pub(super) fn open(
+        &mut self,
+        start_ns: i64,
+        end_ns: i64,
+        written: bool,
+    ) -> Result<&mut OpenWindow, FrameError> {
+        Ok(match self.windows.entry(start_ns) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(new) => new.insert(OpenWindow {
+                groups: Groups::new(&self.plan).map_err(unfit)?,
+                end_ns,
+                written: written.then(Revisions::default),
+            }),
+        })
     }
 
     /// Those of groups that are elsewhere are not asked for here, so they need not be told from the others.
@@ -147,6 +161,7 @@ pub(super) fn save_batch(
     Ok(())
 }
 
+/// Reads partials, as far as their groups are in this share.
 pub(super) fn load_batch(
     plan: &RollupPlan,
     bytes: &mut Bytes<'_>,
@@ -162,6 +177,7 @@ pub(super) fn load_batch(
     }
 }
 
+/// What was read cannot be merged.
 pub(super) fn unfit(error: WindowError) -> FrameError {
     corrupt(&error.to_string())
 }

@@ -8,14 +8,15 @@ use arrow::array::{AsArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{Int64Type, UInt64Type};
 
+use super::give_up::Lost;
 use super::groups::Groups;
 use super::plan::{FIXED_COLUMNS, RollupPlan};
 use super::revisions::Revisions;
 use super::rows::{groups, rows};
-use super::section::partial_batch;
 use super::sessions::Sessions;
 use super::window::Window;
 use crate::WindowError;
+use crate::budget::Allowance;
 use crate::frame::Fingerprint;
 use crate::outcome::{Late, LateKind, RollupRow};
 
@@ -36,6 +37,7 @@ impl RollupWindows {
                 plan,
                 rule,
                 windows: BTreeMap::new(),
+                lost: Lost::default(),
             }),
         }
     }
@@ -101,14 +103,36 @@ impl RollupWindows {
             Self::Sessions(sessions) => sessions.close(watermark_ns, rows),
         }
     }
+
+    /// Groups and bytes, by its own account: no more than it may.
+    #[cfg(test)]
+    pub(crate) fn holds(&self) -> (usize, usize) {
+        match self {
+            Self::Fixed(windows) => windows.held_at_most(),
+            Self::Sessions(_) => (0, 0),
+        }
+    }
+
+    /// Gives groups up where there are more than the share allows: their rows, by window and key. Answers how many went.
+    pub(crate) fn give_up(
+        &mut self,
+        share: Allowance,
+        rows: &mut Vec<RollupRow>,
+    ) -> Result<u64, WindowError> {
+        match self {
+            Self::Fixed(windows) => windows.give_up(share, rows),
+            Self::Sessions(_) => Ok(0),
+        }
+    }
 }
 
 /// The windows of `tumble` or `hop`.
 pub(crate) struct FixedWindows {
     pub(super) plan: Arc<RollupPlan>,
-    rule: usize,
+    pub(super) rule: usize,
     /// By start.
     pub(super) windows: BTreeMap<i64, OpenWindow>,
+    pub(super) lost: Lost,
 }
 
 /// A window that takes events.
@@ -124,28 +148,28 @@ impl OpenWindow {
         self.groups.size() + self.written.as_ref().map_or(0, Revisions::size)
     }
 
-    /// The rows as they are now. The groups stay.
-    fn rows(&mut self, plan: &RollupPlan, rule: usize) -> Result<Vec<RollupRow>, WindowError> {
-        let states = self.states(plan)?;
-        let mut copy = Groups::new(plan)?;
-        copy.merge_partials(plan, &states, None)?;
-        take_rows(plan, rule, copy, self.end_ns)
+    /// How often the key of each group is held, and bytes that each takes besides: what was written of it is known.
+    pub(super) fn per_group(&self) -> (usize, usize) {
+        match &self.written {
+            Some(_) => (2, Revisions::PER_GROUP),
+            None => (1, 0),
+        }
     }
 
-    /// The groups as they are now, as partials. They stay.
-    pub(super) fn states(&mut self, plan: &RollupPlan) -> Result<RecordBatch, WindowError> {
-        if self.groups.len() == 0 {
-            return Ok(RecordBatch::new_empty(Arc::clone(&plan.partial_schema)));
-        }
-        // Taking states out of accumulators empties them; states can be merged twice.
-        let groups = std::mem::replace(&mut self.groups, Groups::new(plan)?);
-        let states = partial_batch(plan, groups.take_states(plan)?)?;
-        self.groups.merge_partials(plan, &states, None)?;
-        Ok(states)
+    /// Bytes held by contents alone: at most, unless they are counted.
+    pub(super) fn bytes(&self, plan: &RollupPlan) -> usize {
+        let (per_key, per_group) = self.per_group();
+        self.groups.bytes(plan, per_key, per_group)
+    }
+
+    /// The rows as they are now. The groups stay.
+    fn rows(&mut self, plan: &RollupPlan, rule: usize) -> Result<Vec<RollupRow>, WindowError> {
+        take_rows(plan, rule, self.groups.copy(plan)?, self.end_ns)
     }
 }
 
-fn take_rows(
+/// The rows of a window's groups, as if nothing had been given up.
+pub(super) fn take_rows(
     plan: &RollupPlan,
     rule: usize,
     groups: Groups,
@@ -204,12 +228,16 @@ impl FixedWindows {
                 })
             }
         };
-        window
+        let before = window.groups.len();
+        let merged = window
             .groups
             .merge_partials(plan, partials, Some(start_ns))?;
+        window.groups.begin_part(before, self.lost.part(start_ns));
         if let Some(written) = &mut window.written {
             let keys = partials.columns().get(FIXED_COLUMNS..).unwrap_or_default();
-            written.touch(groups(plan, keys, partials.num_rows())?);
+            let groups = groups(plan, keys, partials.num_rows())?.into_iter();
+            let parts = merged.into_iter().map(|group| window.groups.part(group));
+            written.touch(groups.zip(parts));
         }
         Ok(())
     }
@@ -228,7 +256,9 @@ impl FixedWindows {
             }
             let now = window.rows(&self.plan, self.rule)?;
             if let Some(written) = &mut window.written {
-                rows.extend(written.revise(self.rule, (start_ns, window.end_ns), now));
+                let mut revised = written.revise(self.rule, (start_ns, window.end_ns), now);
+                self.lost.mark(&mut revised);
+                rows.extend(revised);
             }
         }
         Ok(())
@@ -241,14 +271,12 @@ impl FixedWindows {
         {
             let window = first.remove();
             if window.written.is_none() {
-                rows.extend(take_rows(
-                    &self.plan,
-                    self.rule,
-                    window.groups,
-                    window.end_ns,
-                )?);
+                let mut now = take_rows(&self.plan, self.rule, window.groups, window.end_ns)?;
+                self.lost.mark(&mut now);
+                rows.extend(now);
             }
         }
+        self.lost.forget(watermark_ns.saturating_sub(allowed_ns));
         if allowed_ns == 0 {
             return Ok(());
         }
@@ -257,7 +285,8 @@ impl FixedWindows {
                 break;
             }
             if window.written.is_none() {
-                let now = window.rows(&self.plan, self.rule)?;
+                let mut now = window.rows(&self.plan, self.rule)?;
+                self.lost.mark(&mut now);
                 window.written = Some(Revisions::of(&now));
                 rows.extend(now);
             }

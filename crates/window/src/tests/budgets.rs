@@ -16,7 +16,7 @@ use super::naive_correlation::findings;
 use super::world::{
     Event, SECOND, Setup, correlation, header, number, plan, rule_set, run, source, stage1,
 };
-use crate::{Budget, Correlated, GivenUp, Merger, Opening, Outcome, Phase};
+use crate::{Budget, Correlated, GivenUp, Keeper, Merger, Opening, Outcome, Phase};
 
 fn bounded(rule: Correlation, state: StateBudget) -> Correlation {
     let mut rule = rule;
@@ -38,7 +38,7 @@ fn said(outcomes: Vec<Outcome>) -> (Vec<Correlated>, u64) {
         match outcome {
             Outcome::Correlated(of) => found.push(of),
             Outcome::GivenUp(GivenUp { rule, groups }) => {
-                assert_eq!(rule, Referent::Correlation(0));
+                assert_eq!(rule, Keeper::Alerting(Referent::Correlation(0)));
                 assert!(groups > 0);
                 lost += groups;
             }

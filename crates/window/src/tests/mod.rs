@@ -20,6 +20,7 @@ mod naive;
 mod naive_correlation;
 mod queries;
 mod quotes;
+mod rollup_budgets;
 mod rollups;
 mod snapshots;
 mod suppression;

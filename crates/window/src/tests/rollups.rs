@@ -70,7 +70,7 @@ fn single_pass() -> Setup {
 }
 
 /// With a field of fractions.
-fn with_fractions(log: &[Event]) -> Vec<Event> {
+pub(super) fn with_fractions(log: &[Event]) -> Vec<Event> {
     let fraction = |event: &Event| {
         let spread = event.offset * 7919 + i64::from(event.partition) * 31;
         let text = (spread as f64 / 97.0 - 11.0).to_string();
@@ -239,7 +239,7 @@ proptest! {
 }
 
 /// By how much an event comes after a younger one, at most.
-fn most_disorder(log: &[Event]) -> i64 {
+pub(super) fn most_disorder(log: &[Event]) -> i64 {
     let mut latest = i64::MIN;
     let late = log.iter().map(|event| {
         latest = latest.max(event.time_ns);

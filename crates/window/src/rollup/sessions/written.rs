@@ -232,6 +232,8 @@ fn withdrawn(rule: usize, (start_ns, end_ns): (i64, i64), group: Group) -> Rollu
         revision: 0,
         withdrawn: true,
         group,
+        part: 0,
+        given_up: 0,
         columns: Vec::new(),
     }
 }

@@ -14,6 +14,7 @@ mod ordered;
 mod quantile;
 mod varint;
 
+use std::any::Any;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -176,6 +177,13 @@ impl SummaryUdaf {
             signature: Signature::any(arguments, Volatility::Immutable),
         }))
     }
+}
+
+/// Whether a function is one of this module whose summary never grows much. How large it is depends on the order of merging.
+pub(super) fn is_small(function: &AggregateUDF) -> bool {
+    let function: &dyn Any = function.inner().as_ref();
+    let summary = function.downcast_ref::<SummaryUdaf>();
+    summary.is_some_and(|summary| matches!(summary.function, Function::Moment(_)))
 }
 
 impl AggregateUDFImpl for SummaryUdaf {
