@@ -38,11 +38,14 @@ impl Complaints {
             if complaint.last.is_none_or(is_due) {
                 complaint.last = Some(now);
                 let groups = std::mem::take(&mut complaint.groups);
-                if let Keeper::Rollup(_) = given_up.rule {
-                    warn!(rule = %header.id, title = %header.title, groups, "the rollup keeps more than its `state` allows: the {groups} groups with the fewest events were written before their windows were over, and rows that may be parts say so; raise `state` of the rule or the configuration, or let the rollup read or group less");
-                    continue;
+                match given_up.rule {
+                    Keeper::Rollup(_) => {
+                        warn!(rule = %header.id, title = %header.title, groups, "the rollup keeps more than its `state` allows: the {groups} groups with the fewest events were written before their windows were over, and rows that may be parts say so; raise `state` of the rule or the configuration, or let the rollup read or group less")
+                    }
+                    Keeper::Alerting(_) => {
+                        warn!(rule = %header.id, title = %header.title, groups, "the rule keeps more than its `state` allows: the {groups} groups that had been quiet for longest were given up, and alerts that may lack events say so; raise `state` of the rule or the configuration, or let the rule match or group less")
+                    }
                 }
-                warn!(rule = %header.id, title = %header.title, groups, "the rule keeps more than its `state` allows: the {groups} groups that had been quiet for longest were given up, and alerts that may lack events say so; raise `state` of the rule or the configuration, or let the rule match or group less");
             }
         }
     }

@@ -14,9 +14,9 @@ pub struct Budget {
 }
 
 /// A part of the share that is free again when groups were given up, so that it need not be done for every event.
-pub(crate) const SPARE: usize = 16;
+const SPARE: usize = 16;
 /// Where bytes are lacking, a group that alone takes this part of the share goes first: otherwise all others would go for it.
-pub(crate) const HOG: usize = 8;
+const HOG: usize = 8;
 
 /// What a rule may keep in one exchange partition.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,26 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
+    /// Whether so much may be kept.
+    pub(crate) fn fits(self, groups: usize, bytes: usize) -> bool {
+        groups <= self.groups && bytes <= self.bytes
+    }
+
+    /// From how many bytes on a group goes before all others, when so many are held.
+    pub(crate) fn hog(self, held_bytes: usize) -> usize {
+        if held_bytes > self.bytes {
+            self.bytes / HOG
+        } else {
+            usize::MAX
+        }
+    }
+
+    /// How many of so many groups to look for at once, until the rest is within this room.
+    pub(crate) fn excess(self, groups: usize) -> usize {
+        let over = groups.saturating_sub(self.groups);
+        over.max(groups / SPARE).max(1)
+    }
+
     /// What is left of it when groups were given up.
     pub(crate) fn room(self) -> Self {
         Self {

@@ -2,7 +2,7 @@
 //!
 //! - `state rates [EVENTS]`: how fast events are taken in and decided, by type of correlation and number of groups;
 //! - `state sizes [GROUPS]`: memory of many open groups of one rule, and how fast events find them, by type of correlation;
-//! - `state size [GROUPS]`: the same of `event_count` alone;
+//! - `state size [GROUPS [TYPE]]`: the same of one type, by its place in the list of types, `event_count` where none is said;
 //! - `state snapshot [GROUPS]`: how long it takes to write such a state and to read it back.
 //!
 //! Each is a process of its own: memory that another has given back would be counted wrong.
@@ -38,7 +38,7 @@ fn main() {
         Some("sizes") => size::measure_each(number.unwrap_or(GROUPS)),
         Some("snapshot") => size::measure_snapshot(number.unwrap_or(1_000_000)),
         _ => eprintln!(
-            "say what to measure: rates [EVENTS], size [GROUPS], sizes [GROUPS] or snapshot [GROUPS]"
+            "say what to measure: rates [EVENTS], size [GROUPS [TYPE]], sizes [GROUPS] or snapshot [GROUPS]"
         ),
     }
 }

@@ -7,7 +7,7 @@ use super::groups::{Moment, Place};
 use super::judge::Pace;
 use super::machine::Machine;
 use super::tally::Held;
-use crate::budget::{Allowance, HOG, SPARE};
+use crate::budget::Allowance;
 use crate::outcome::Correlated;
 use crate::sources::Sources;
 
@@ -54,7 +54,7 @@ impl<V: Held> Machine<V> {
         sources: &Sources,
         found: &mut Vec<Correlated>,
     ) -> u64 {
-        if self.groups.len() <= share.groups && self.kept_bytes() <= share.bytes {
+        if share.fits(self.groups.len(), self.kept_bytes()) {
             return 0;
         }
         // What only waits for the watermark is not given up: it would be taken for new when it comes again. What is known has a bound of
@@ -64,15 +64,10 @@ impl<V: Held> Machine<V> {
         }
         let before = self.lost.groups;
         let room = share.room();
-        let hog = if self.kept_bytes() > share.bytes {
-            share.bytes / HOG
-        } else {
-            usize::MAX
-        };
-        let fits = |of: &Self| of.groups.len() <= room.groups && of.kept_bytes() <= room.bytes;
+        let hog = share.hog(self.kept_bytes());
+        let fits = |of: &Self| room.fits(of.groups.len(), of.kept_bytes());
         while !fits(self) && self.groups.len() > 0 {
-            let some = self.groups.len().saturating_sub(room.groups);
-            let some = some.max(self.groups.len() / SPARE).max(1);
+            let some = room.excess(self.groups.len());
             for place in self.quiet_for_longest(some, hog) {
                 if fits(self) {
                     break;

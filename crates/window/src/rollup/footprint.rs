@@ -35,18 +35,18 @@ impl Footprint {
         };
         let mut place = 0;
         for aggregate in aggregates {
+            let is_small = summary::is_small(aggregate.function.fun());
+            // Exact sums have two states, of which the list has few numbers; how many depends on the order of merging.
+            let is_sum = is_small || aggregate.states.len() > 1;
             for state in &aggregate.states {
                 let of = state.data_type();
                 footprint.group += match of.primitive_width() {
                     Some(width) => width + 1,
-                    None if summary::is_small(aggregate.function.fun()) => SMALL_SUMMARY,
+                    None if is_small => SMALL_SUMMARY,
                     None => STRUCTURE,
                 };
-                // Exact sums have two states, of which the list has few numbers; how many depends on the order of merging.
-                let sums =
-                    aggregate.states.len() > 1 || summary::is_small(aggregate.function.fun());
                 let grows = match of {
-                    DataType::List(_) => !sums,
+                    DataType::List(_) => !is_sum,
                     of => of.is_string() || of.is_binary(),
                 };
                 if grows {

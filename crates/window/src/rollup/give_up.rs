@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::windows::{FixedWindows, take_rows};
 use crate::WindowError;
-use crate::budget::{Allowance, HOG, SPARE};
+use crate::budget::Allowance;
 use crate::outcome::RollupRow;
 
 /// What a rollup has given up in one exchange partition.
@@ -71,7 +71,7 @@ struct Held {
 
 impl Held {
     fn fits(&self, share: Allowance) -> bool {
-        self.groups <= share.groups && self.bytes <= share.bytes
+        share.fits(self.groups, self.bytes)
     }
 }
 
@@ -130,17 +130,11 @@ impl FixedWindows {
         let room = share.room();
         self.count_bytes(room.bytes)?;
         let mut held = self.held();
-        let hog = if held.bytes > share.bytes {
-            share.bytes / HOG
-        } else {
-            usize::MAX
-        };
+        let hog = share.hog(held.bytes);
         let mut rest = self.candidates(held.bytes > room.bytes, hog)?;
         let mut going: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
         while !held.fits(room) && !rest.is_empty() {
-            let some = held.groups.saturating_sub(room.groups);
-            let some = some.max(rest.len() / SPARE).max(1);
-            let later = self.first(&mut rest, some);
+            let later = self.first(&mut rest, room.excess(held.groups));
             for one in rest {
                 if held.fits(room) {
                     break;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 
-use super::rows::Group;
+use super::rows::{Group, withdrawn};
 use crate::outcome::RollupRow;
 
 /// The rows of a window that were written, by group. The number of revisions depends on how late events came together; what the last
@@ -83,7 +83,7 @@ impl Revisions {
     pub(super) fn revise(
         &mut self,
         rule: usize,
-        (start_ns, end_ns): (i64, i64),
+        window_ns: (i64, i64),
         now: Vec<RollupRow>,
     ) -> Vec<RollupRow> {
         let mut touched = std::mem::take(&mut self.touched);
@@ -99,16 +99,10 @@ impl Revisions {
         for text in touched {
             if self.written.get(&text).is_some_and(|written| written.shown) {
                 let (group, part) = groups.remove(&text).unwrap_or_default();
+                let revision = self.next(text, false);
                 revised.push(RollupRow {
-                    rule,
-                    start_ns,
-                    end_ns,
-                    group,
                     part,
-                    given_up: 0,
-                    revision: self.next(text, false),
-                    withdrawn: true,
-                    columns: Vec::new(),
+                    ..withdrawn(rule, window_ns, group, revision)
                 });
             }
         }

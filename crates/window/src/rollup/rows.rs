@@ -19,7 +19,8 @@ use crate::outcome::RollupRow;
 /// A group: the values of its keys under their names.
 pub(super) type Group = Vec<(String, Value)>;
 
-/// The rows of some groups, as if nothing had been given up. `ends` are the ends of their windows, a row each; `keys` of the results begin with the starts.
+/// The rows of some groups, as if nothing had been given up. `ends` are the ends of their windows, a row each; `keys` of the results
+/// begin with the starts.
 pub(super) fn rows(
     plan: &RollupPlan,
     rule: usize,
@@ -80,6 +81,26 @@ pub(super) fn rows(
         });
     }
     Ok(rows)
+}
+
+/// That there is no such row any more.
+pub(super) fn withdrawn(
+    rule: usize,
+    (start_ns, end_ns): (i64, i64),
+    group: Group,
+    revision: u32,
+) -> RollupRow {
+    RollupRow {
+        rule,
+        start_ns,
+        end_ns,
+        revision,
+        withdrawn: true,
+        group,
+        part: 0,
+        given_up: 0,
+        columns: Vec::new(),
+    }
 }
 
 fn nanoseconds(times: &ArrayRef) -> Vec<i64> {

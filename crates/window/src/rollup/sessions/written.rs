@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::super::plan::FIXED_COLUMNS;
 use super::super::revisions::text;
-use super::super::rows::{Group, groups, rows};
+use super::super::rows::{Group, groups, rows, withdrawn};
 use super::{SessionKey, Sessions, Taken};
 use crate::WindowError;
 use crate::outcome::RollupRow;
@@ -59,6 +59,8 @@ impl Sessions {
         watermark_ns: i64,
         found: &mut Vec<RollupRow>,
     ) -> Result<(), WindowError> {
+        // What a snapshot said of groups that are elsewhere.
+        self.written.read.clear();
         self.write_ended(watermark_ns, found)?;
         let allowed_ns = self.plan.rule.allowed_lateness_ns;
         let wait_ns = self.gap_ns.saturating_add(allowed_ns);
@@ -102,9 +104,11 @@ impl Sessions {
                 continue;
             }
             let bounds = (first_ns, last_ns.saturating_add(gap_ns));
-            let mut row = row.unwrap_or_else(|| withdrawn(rule, bounds, group));
-            row.revision = written.rows;
-            found.push(row);
+            let revision = written.rows;
+            found.push(match row {
+                Some(row) => RollupRow { revision, ..row },
+                None => withdrawn(rule, bounds, group, revision),
+            });
             written.rows = written.rows.saturating_add(1);
             written.shown = shown;
         }
@@ -123,10 +127,7 @@ impl Sessions {
         }
         for (group, _) in self.names(std::slice::from_ref(now))? {
             let bounds = (first_ns, last_ns.saturating_add(self.gap_ns));
-            let row = RollupRow {
-                revision: written.rows,
-                ..withdrawn(self.rule, bounds, group)
-            };
+            let row = withdrawn(self.rule, bounds, group, written.rows);
             self.written.withdrawn.push(row);
         }
         Ok(())
@@ -222,18 +223,4 @@ impl Sessions {
 
 fn name(row: &RollupRow) -> (String, i64) {
     (text(&row.group), row.start_ns)
-}
-
-fn withdrawn(rule: usize, (start_ns, end_ns): (i64, i64), group: Group) -> RollupRow {
-    RollupRow {
-        rule,
-        start_ns,
-        end_ns,
-        revision: 0,
-        withdrawn: true,
-        group,
-        part: 0,
-        given_up: 0,
-        columns: Vec::new(),
-    }
 }
