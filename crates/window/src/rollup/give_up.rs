@@ -47,30 +47,71 @@ impl Lost {
 
     /// Marks the rows that are parts.
     pub(super) fn mark(&self, rows: &mut [RollupRow]) {
-        for row in rows.iter_mut().filter(|row| row.part > 0) {
-            row.given_up = self.groups;
-        }
+        mark_parts(rows, self.groups);
+    }
+}
+
+/// Marks the rows that are parts with how many groups were given up by now.
+pub(super) fn mark_parts(rows: &mut [RollupRow], groups: u64) {
+    for row in rows.iter_mut().filter(|row| row.part > 0) {
+        row.given_up = groups;
     }
 }
 
 /// A group that may go.
-struct Candidate {
+pub(super) struct Candidate<G> {
     /// It takes no large part of the bytes, where these are lacking.
-    is_modest: bool,
-    events: u64,
-    start_ns: i64,
-    group: usize,
-    bytes: usize,
+    pub(super) is_modest: bool,
+    pub(super) events: u64,
+    /// Of its window.
+    pub(super) start_ns: i64,
+    pub(super) bytes: usize,
+    pub(super) group: G,
 }
 
 /// How much there is.
-struct Held {
-    groups: usize,
-    bytes: usize,
+pub(super) struct Held {
+    pub(super) groups: usize,
+    pub(super) bytes: usize,
+}
+
+/// Those that go, until the rest is within the room: in this order, and of equal ones in that of `tie`.
+pub(super) fn chosen<G>(
+    mut rest: Vec<Candidate<G>>,
+    mut held: Held,
+    room: Allowance,
+    tie: impl Fn(&Candidate<G>, &Candidate<G>) -> Ordering,
+) -> Vec<Candidate<G>> {
+    let rank = |of: &Candidate<G>| (of.is_modest, of.events, of.start_ns);
+    let order = |left: &Candidate<G>, right: &Candidate<G>| {
+        let first = rank(left).cmp(&rank(right));
+        first.then_with(|| tie(left, right))
+    };
+    let mut going = Vec::new();
+    while !held.fits(room) && !rest.is_empty() {
+        // Only as many are sorted as may have to go.
+        let some = room.excess(held.groups);
+        let mut later = Vec::new();
+        if some < rest.len() {
+            rest.select_nth_unstable_by(some, order);
+            later = rest.split_off(some);
+        }
+        rest.sort_unstable_by(order);
+        for one in rest {
+            if held.fits(room) {
+                break;
+            }
+            held.groups -= 1;
+            held.bytes = held.bytes.saturating_sub(one.bytes);
+            going.push(one);
+        }
+        rest = later;
+    }
+    going
 }
 
 impl Held {
-    fn fits(&self, share: Allowance) -> bool {
+    pub(super) fn fits(&self, share: Allowance) -> bool {
         share.fits(self.groups, self.bytes)
     }
 }
@@ -129,27 +170,27 @@ impl FixedWindows {
     fn going(&mut self, share: Allowance) -> Result<BTreeMap<i64, Vec<usize>>, WindowError> {
         let room = share.room();
         self.count_bytes(room.bytes)?;
-        let mut held = self.held();
+        let held = self.held();
         let hog = share.hog(held.bytes);
-        let mut rest = self.candidates(held.bytes > room.bytes, hog)?;
+        let all = self.candidates(held.bytes > room.bytes, hog)?;
+        let key = |of: &Candidate<usize>| {
+            let window = self.windows.get(&of.start_ns);
+            window.map(|window| window.groups.key(of.group))
+        };
         let mut going: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
-        while !held.fits(room) && !rest.is_empty() {
-            let later = self.first(&mut rest, room.excess(held.groups));
-            for one in rest {
-                if held.fits(room) {
-                    break;
-                }
-                held.groups -= 1;
-                held.bytes = held.bytes.saturating_sub(one.bytes);
-                going.entry(one.start_ns).or_default().push(one.group);
-            }
-            rest = later;
+        // Where there is a tie, they are of the same window.
+        for one in chosen(all, held, room, |left, right| key(left).cmp(&key(right))) {
+            going.entry(one.start_ns).or_default().push(one.group);
         }
         Ok(going)
     }
 
     /// All groups. What each holds is only counted where bytes are lacking.
-    fn candidates(&mut self, lacking: bool, hog: usize) -> Result<Vec<Candidate>, WindowError> {
+    fn candidates(
+        &mut self,
+        lacking: bool,
+        hog: usize,
+    ) -> Result<Vec<Candidate<usize>>, WindowError> {
         let plan = Arc::clone(&self.plan);
         let mut all = Vec::with_capacity(self.held().groups);
         for (&start_ns, window) in &mut self.windows {
@@ -168,34 +209,12 @@ impl FixedWindows {
                     is_modest: bytes <= hog,
                     events: groups.count(group),
                     start_ns,
-                    group,
                     bytes,
+                    group,
                 }
             }));
         }
         Ok(all)
-    }
-
-    /// Leaves so many, in the order in which they go, and answers the others.
-    fn first(&self, all: &mut Vec<Candidate>, some: usize) -> Vec<Candidate> {
-        let order = |left: &Candidate, right: &Candidate| self.order(left, right);
-        let mut later = Vec::new();
-        if some < all.len() {
-            all.select_nth_unstable_by(some, order);
-            later = all.split_off(some);
-        }
-        all.sort_unstable_by(order);
-        later
-    }
-
-    fn order(&self, left: &Candidate, right: &Candidate) -> Ordering {
-        let rank = |of: &Candidate| (of.is_modest, of.events, of.start_ns);
-        rank(left).cmp(&rank(right)).then_with(|| {
-            // They are of the same window.
-            let groups = self.windows.get(&left.start_ns);
-            let key = |of: &Candidate| groups.map(|window| window.groups.key(of.group));
-            key(left).cmp(&key(right))
-        })
     }
 
     /// Takes groups out of a window. What was not written yet is told.

@@ -346,7 +346,7 @@ impl Groups {
 }
 
 /// What the growing states of some partials take.
-fn grown(plan: &RollupPlan, partials: &RecordBatch) -> Vec<usize> {
+pub(super) fn grown(plan: &RollupPlan, partials: &RecordBatch) -> Vec<usize> {
     let states = partials.columns().get(FIXED_COLUMNS + plan.keys.len()..);
     let states = states.unwrap_or_default();
     plan.footprint.grown(states, partials.num_rows())

@@ -39,6 +39,7 @@ impl RollupWindows {
             (Self::Fixed(windows), Kind::Parts) => windows.load_lost(bytes, share),
             (Self::Fixed(windows), Kind::WrittenRows) => windows.load_written(bytes, share),
             (Self::Sessions(sessions), Kind::WrittenSessions) => sessions.load_written(bytes),
+            (Self::Sessions(sessions), Kind::SessionParts) => sessions.load_lost(bytes),
             (Self::Sessions(sessions), Kind::Sessions) => sessions.load(bytes, share),
             _ => Err(corrupt("a chunk that does not fit its rule")),
         }

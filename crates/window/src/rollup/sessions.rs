@@ -10,6 +10,7 @@
 //! revise the row; where they extend it, or join it to another, the row is withdrawn and the longer session is another one.
 
 mod ends;
+mod give_up;
 mod saved;
 mod written;
 
@@ -23,8 +24,10 @@ use arrow::row::{RowConverter, SortField};
 use rustc_hash::FxHashMap;
 
 use self::ends::Ends;
+use self::give_up::Lost;
+use self::saved::Read;
 use self::written::{Written, WrittenSessions};
-use super::groups::Groups;
+use super::groups::{Groups, grown};
 use super::plan::{FIXED_COLUMNS, RollupPlan};
 use super::section::partial_batch;
 use super::windows::too_late;
@@ -43,8 +46,7 @@ pub(crate) struct Sessions {
     plan: Arc<RollupPlan>,
     rule: usize,
     gap_ns: i64,
-    /// By group, and by the time of the first event.
-    groups: FxHashMap<Arc<[u8]>, BTreeMap<i64, Session>>,
+    groups: FxHashMap<Arc<[u8]>, OfGroup>,
     /// Those whose rows were not written, by the time of the last event.
     open_ends: Ends,
     /// Those whose rows were written, and that still take late events.
@@ -54,7 +56,24 @@ pub(crate) struct Sessions {
     /// The partials of all sessions, and maybe of some that have ended.
     partials: Vec<RecordBatch>,
     stored: usize,
+    /// Bytes in the partials of what grows with the values (see [`super::footprint`]).
+    grown_bytes: usize,
     open: usize,
+    /// Bytes of the groups' keys, once for each session.
+    key_bytes: usize,
+    /// What was given up in all groups.
+    lost: Lost,
+    /// What a snapshot says of sessions that are yet to be read from it.
+    read: Read,
+}
+
+/// The sessions of one group.
+#[derive(Debug, Default)]
+struct OfGroup {
+    /// By the time of the first event.
+    sessions: BTreeMap<i64, Session>,
+    /// What sessions of it may have been given up.
+    lost: Lost,
 }
 
 /// A session, under the time of its first event.
@@ -65,6 +84,8 @@ struct Session {
     rows: Vec<(usize, usize)>,
     /// What was written of it, once the watermark had passed its end.
     written: Option<Written>,
+    /// See [`crate::RollupRow::part`].
+    part: u64,
 }
 
 /// A session that is taken out.
@@ -92,7 +113,11 @@ impl Sessions {
             written: WrittenSessions::default(),
             partials: Vec::new(),
             stored: 0,
+            grown_bytes: 0,
             open: 0,
+            key_bytes: 0,
+            lost: Lost::default(),
+            read: Read::default(),
         }
     }
 
@@ -129,6 +154,7 @@ impl Sessions {
         let batch = self.partials.len();
         self.partials.push(partials.clone());
         self.stored += partials.num_rows();
+        self.grown_bytes += grown(&self.plan, partials).iter().sum::<usize>();
         for (row, key) in keys.into_iter().enumerate() {
             let (first_ns, last_ns) = (first.value(row), last.value(row));
             let ended_ns = last_ns.saturating_add(self.gap_ns);
@@ -155,6 +181,7 @@ impl Sessions {
                     last_ns,
                     rows: vec![(batch, row)],
                     written: None,
+                    part: 0,
                 },
             };
             self.join(key, own, touching)?;
@@ -172,14 +199,21 @@ impl Sessions {
         mut joined: Taken,
         touching: Vec<i64>,
     ) -> Result<(), WindowError> {
+        let lost = self.lost_of(&key);
         let mut parts = Vec::with_capacity(touching.len());
         for first_ns in touching {
             if let Some(mut session) = self.take(&key, first_ns) {
                 joined.first_ns = joined.first_ns.min(first_ns);
                 joined.session.last_ns = joined.session.last_ns.max(session.last_ns);
                 joined.session.rows.append(&mut session.rows);
+                joined.session.part = joined.session.part.max(session.part);
                 parts.push(Taken { first_ns, session });
             }
+        }
+        // What was given up did not touch a session that stayed, so only one with other bounds may lack some of it.
+        if parts.iter().all(|part| part.bounds() != joined.bounds()) {
+            let part = lost.part(joined.first_ns);
+            joined.session.part = joined.session.part.max(part);
         }
         for part in parts {
             let Some(written) = part.session.written else {
@@ -189,10 +223,10 @@ impl Sessions {
                 joined.session.written = Some(written);
                 self.written.touch((Arc::clone(&key), joined.first_ns));
             } else {
-                self.withdraw(part.bounds(), written, &joined)?;
+                self.withdraw(&part, written, &joined)?;
             }
         }
-        self.put(key, joined);
+        self.put(key, joined, lost);
         Ok(())
     }
 
@@ -225,28 +259,31 @@ impl Sessions {
 
     /// The open sessions of a group that events from `first_ns` to `last_ns` belong to.
     fn touching(&self, key: &Arc<[u8]>, first_ns: i64, last_ns: i64) -> Vec<i64> {
-        let Some(sessions) = self.groups.get(key) else {
+        let Some(of_group) = self.groups.get(key) else {
             return Vec::new();
         };
         let before_ns = last_ns.saturating_add(self.gap_ns);
-        let sessions = sessions.range(..before_ns).rev();
+        let sessions = of_group.sessions.range(..before_ns).rev();
         sessions
             .take_while(|(_, session)| session.last_ns.saturating_add(self.gap_ns) > first_ns)
             .map(|(&first_ns, _)| first_ns)
             .collect()
     }
 
-    fn put(&mut self, key: Arc<[u8]>, Taken { first_ns, session }: Taken) {
+    /// Adds a session. `lost` is said of its group, where that has no other.
+    fn put(&mut self, key: Arc<[u8]>, Taken { first_ns, session }: Taken, lost: Lost) {
         let ends = match session.written {
             Some(_) => &mut self.written_ends,
             None => &mut self.open_ends,
         };
         ends.insert(session.last_ns, (Arc::clone(&key), first_ns));
-        self.groups
-            .entry(key)
-            .or_default()
-            .insert(first_ns, session);
+        self.key_bytes += key.len();
         self.open += 1;
+        let of_group = self.groups.entry(key).or_insert_with(|| OfGroup {
+            lost,
+            ..OfGroup::default()
+        });
+        of_group.sessions.insert(first_ns, session);
     }
 
     fn take(&mut self, key: &Arc<[u8]>, first_ns: i64) -> Option<Session> {
@@ -262,19 +299,20 @@ impl Sessions {
     }
 
     fn get(&self, (key, first_ns): &SessionKey) -> Option<&Session> {
-        self.groups.get(key)?.get(first_ns)
+        self.groups.get(key)?.sessions.get(first_ns)
     }
 
     fn get_mut(&mut self, (key, first_ns): &SessionKey) -> Option<&mut Session> {
-        self.groups.get_mut(key)?.get_mut(first_ns)
+        self.groups.get_mut(key)?.sessions.get_mut(first_ns)
     }
 
     fn remove(&mut self, key: &Arc<[u8]>, first_ns: i64) -> Option<Session> {
-        let sessions = self.groups.get_mut(key)?;
-        let session = sessions.remove(&first_ns)?;
-        if sessions.is_empty() {
+        let of_group = self.groups.get_mut(key)?;
+        let session = of_group.sessions.remove(&first_ns)?;
+        if of_group.sessions.is_empty() {
             self.groups.remove(key);
         }
+        self.key_bytes -= key.len();
         self.open -= 1;
         Some(session)
     }
@@ -284,6 +322,7 @@ impl Sessions {
         if self.open == 0 {
             self.partials.clear();
             self.stored = 0;
+            self.grown_bytes = 0;
         }
     }
 
@@ -305,6 +344,9 @@ impl Sessions {
         }
         let batch = RecordBatch::try_new(batch.schema(), columns)?;
         groups.merge_partials(&self.plan, &batch, None)?;
+        // Groups are numbered as they come first: a session's number is its place among these.
+        let parts: Vec<u64> = sessions.iter().map(|taken| taken.session.part).collect();
+        groups.set_parts(0, &parts);
         Ok(groups)
     }
 
@@ -314,22 +356,23 @@ impl Sessions {
             self.tidy();
             return Ok(());
         }
-        let mut keys = Vec::with_capacity(self.open);
         let mut sessions = Vec::with_capacity(self.open);
-        for (key, of_group) in std::mem::take(&mut self.groups) {
-            for (first_ns, session) in of_group {
-                keys.push(Arc::clone(&key));
-                sessions.push(Taken { first_ns, session });
-            }
+        for of_group in self.groups.values_mut() {
+            sessions.extend(of_group.sessions.iter_mut().map(|(&first_ns, session)| {
+                let rows = std::mem::take(&mut session.rows);
+                let session = Session { rows, ..*session };
+                Taken { first_ns, session }
+            }));
         }
-        // Groups are numbered as they come first: a session's number is its row in the batch.
         let states = self.merged(&sessions)?.take_states(&self.plan)?;
-        self.partials = vec![partial_batch(&self.plan, states)?];
+        let states = partial_batch(&self.plan, states)?;
+        self.grown_bytes = grown(&self.plan, &states).iter().sum();
+        self.partials = vec![states];
         self.stored = sessions.len();
-        for (row, (key, mut taken)) in keys.into_iter().zip(sessions).enumerate() {
-            taken.session.rows = vec![(0, row)];
-            let of_group = self.groups.entry(key).or_default();
-            of_group.insert(taken.first_ns, taken.session);
+        let of_groups = self.groups.values_mut();
+        let sessions = of_groups.flat_map(|of_group| of_group.sessions.values_mut());
+        for (session, row) in sessions.zip(0..) {
+            session.rows = vec![(0, row)];
         }
         Ok(())
     }

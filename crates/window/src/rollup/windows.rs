@@ -109,7 +109,10 @@ impl RollupWindows {
     pub(crate) fn holds(&self) -> (usize, usize) {
         match self {
             Self::Fixed(windows) => windows.held_at_most(),
-            Self::Sessions(_) => (0, 0),
+            Self::Sessions(sessions) => {
+                let held = sessions.held_at_most();
+                (held.groups, held.bytes)
+            }
         }
     }
 
@@ -121,7 +124,7 @@ impl RollupWindows {
     ) -> Result<u64, WindowError> {
         match self {
             Self::Fixed(windows) => windows.give_up(share, rows),
-            Self::Sessions(_) => Ok(0),
+            Self::Sessions(sessions) => sessions.give_up(share, rows),
         }
     }
 }

@@ -140,11 +140,12 @@ pub(crate) enum Kind {
     Quotes,
     WrittenSessions,
     Parts,
+    SessionParts,
     End,
 }
 
 impl Kind {
-    const ALL: [(Self, u8); 17] = [
+    const ALL: [(Self, u8); 18] = [
         (Self::Time, 0),
         (Self::Groups, 1),
         (Self::GroupsOfNumbers, 2),
@@ -161,6 +162,7 @@ impl Kind {
         (Self::Quotes, 13),
         (Self::WrittenSessions, 14),
         (Self::Parts, 15),
+        (Self::SessionParts, 16),
         (Self::End, 255),
     ];
 

@@ -22,6 +22,7 @@ mod queries;
 mod quotes;
 mod rollup_budgets;
 mod rollups;
+mod session_budgets;
 mod snapshots;
 mod suppression;
 mod world;

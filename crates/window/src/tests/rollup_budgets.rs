@@ -32,18 +32,18 @@ static FREE: LazyLock<Arc<Plan>> = LazyLock::new(|| compiled(bounded(SQL, StateB
 static FREE_FIXED: LazyLock<Arc<Plan>> =
     LazyLock::new(|| compiled(bounded(FIXED, StateBudget::default())));
 
-fn bounded(sql: &str, state: StateBudget) -> Rollup {
+pub(super) fn bounded(sql: &str, state: StateBudget) -> Rollup {
     let mut rule = rollup(sql, &[("bytes", FieldType::Bigint)]);
     rule.header.state = state;
     rule
 }
 
-fn compiled(rule: Rollup) -> Arc<Plan> {
+pub(super) fn compiled(rule: Rollup) -> Arc<Plan> {
     plan(&rule_set(0, Vec::new(), vec![rule]))
 }
 
 /// Budgets from nothing to speak of to more than there is.
-fn budgets() -> impl Strategy<Value = StateBudget> {
+pub(super) fn budgets() -> impl Strategy<Value = StateBudget> {
     prop_oneof![
         (1u64..20).prop_map(|groups| StateBudget {
             groups: Some(groups),
@@ -57,7 +57,7 @@ fn budgets() -> impl Strategy<Value = StateBudget> {
 }
 
 /// Rows, and how many groups were given up.
-fn said(outcomes: &[Outcome]) -> (Vec<&RollupRow>, u64) {
+pub(super) fn said(outcomes: &[Outcome]) -> (Vec<&RollupRow>, u64) {
     let (mut rows, mut lost) = (Vec::new(), 0);
     for outcome in outcomes {
         match outcome {

@@ -8,6 +8,7 @@ use arrow::compute::{cast, interleave_record_batch};
 use arrow::datatypes::{DataType, Int64Type};
 use rustc_hash::FxHashMap;
 
+use super::super::give_up::mark_parts;
 use super::super::plan::FIXED_COLUMNS;
 use super::super::revisions::text;
 use super::super::rows::{Group, groups, rows, withdrawn};
@@ -33,8 +34,6 @@ pub(super) struct WrittenSessions {
     touched: BTreeSet<SessionKey>,
     /// Rows of those that have other bounds now.
     withdrawn: Vec<RollupRow>,
-    /// Read from a snapshot, for sessions that are yet to be read from it: by group as text and first event.
-    pub(super) read: FxHashMap<(String, i64), Written>,
 }
 
 impl WrittenSessions {
@@ -60,7 +59,7 @@ impl Sessions {
         found: &mut Vec<RollupRow>,
     ) -> Result<(), WindowError> {
         // What a snapshot said of groups that are elsewhere.
-        self.written.read.clear();
+        self.read.clear();
         self.write_ended(watermark_ns, found)?;
         let allowed_ns = self.plan.rule.allowed_lateness_ns;
         let wait_ns = self.gap_ns.saturating_add(allowed_ns);
@@ -92,33 +91,47 @@ impl Sessions {
         let mut rows = self.rows_by_name(&sessions)?;
         for (key, (group, first_ns)) in touched.iter().zip(names) {
             let row = rows.remove(&(text(&group), first_ns));
-            let (rule, gap_ns) = (self.rule, self.gap_ns);
-            let Some((written, last_ns)) = self
-                .get_mut(key)
-                .and_then(|session| Some((session.written.as_mut()?, session.last_ns)))
-            else {
+            let Some(session) = self.get_mut(key) else {
+                continue;
+            };
+            let (bounds, part) = ((first_ns, session.last_ns), session.part);
+            let Some(written) = session.written.as_mut() else {
                 continue;
             };
             let shown = row.is_some();
             if !shown && !written.shown {
                 continue;
             }
-            let bounds = (first_ns, last_ns.saturating_add(gap_ns));
             let revision = written.rows;
-            found.push(match row {
-                Some(row) => RollupRow { revision, ..row },
-                None => withdrawn(rule, bounds, group, revision),
-            });
             written.rows = written.rows.saturating_add(1);
             written.shown = shown;
+            found.push(match row {
+                Some(row) => RollupRow { revision, ..row },
+                None => self.withdrawn(bounds, part, group, revision),
+            });
         }
         Ok(())
+    }
+
+    /// That the row of a session from its first to its last event does not hold any more.
+    fn withdrawn(
+        &self,
+        (first_ns, last_ns): (i64, i64),
+        part: u64,
+        group: Group,
+        revision: u32,
+    ) -> RollupRow {
+        let bounds = (first_ns, last_ns.saturating_add(self.gap_ns));
+        let mut row = withdrawn(self.rule, bounds, group, revision);
+        row.part = part;
+        mark_parts(std::slice::from_mut(&mut row), self.lost.sessions);
+        row
     }
 
     /// The row of a session that is part of a longer one now goes.
     pub(super) fn withdraw(
         &mut self,
-        (first_ns, last_ns): (i64, i64),
+        before: &Taken,
         written: Written,
         now: &Taken,
     ) -> Result<(), WindowError> {
@@ -126,8 +139,8 @@ impl Sessions {
             return Ok(());
         }
         for (group, _) in self.names(std::slice::from_ref(now))? {
-            let bounds = (first_ns, last_ns.saturating_add(self.gap_ns));
-            let row = withdrawn(self.rule, bounds, group, written.rows);
+            let part = before.session.part;
+            let row = self.withdrawn(before.bounds(), part, group, written.rows);
             self.written.withdrawn.push(row);
         }
         Ok(())
@@ -169,7 +182,8 @@ impl Sessions {
         Ok(())
     }
 
-    fn copies(&self, keys: &[SessionKey]) -> Vec<Taken> {
+    /// Those of these sessions that there are.
+    pub(super) fn copies(&self, keys: &[SessionKey]) -> Vec<Taken> {
         let copy = |key: &SessionKey| {
             let session = self.get(key)?.clone();
             Some(Taken {
@@ -181,7 +195,7 @@ impl Sessions {
     }
 
     /// The rows of some sessions that HAVING lets through.
-    fn rows_of(&self, sessions: &[Taken]) -> Result<Vec<RollupRow>, WindowError> {
+    pub(super) fn rows_of(&self, sessions: &[Taken]) -> Result<Vec<RollupRow>, WindowError> {
         if sessions.is_empty() {
             return Ok(Vec::new());
         }
@@ -193,7 +207,9 @@ impl Sessions {
         let ends = ends.as_primitive::<Int64Type>().values().iter();
         let ends = ends.map(|last_ns| last_ns.saturating_add(self.gap_ns));
         let ends: Int64Array = ends.collect::<Vec<_>>().into();
-        rows(&self.plan, self.rule, results, ends)
+        let mut rows = rows(&self.plan, self.rule, results, ends)?;
+        mark_parts(&mut rows, self.lost.sessions);
+        Ok(rows)
     }
 
     fn rows_by_name(
