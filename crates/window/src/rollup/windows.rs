@@ -25,14 +25,16 @@ pub(crate) enum RollupWindows {
     /// Of fixed length: `tumble` and `hop`.
     Fixed(FixedWindows),
     /// Of `session`.
-    Sessions(Sessions),
+    Sessions(Box<Sessions>),
 }
 
 impl RollupWindows {
     /// For the rollup at this index.
     pub(crate) fn new(plan: Arc<RollupPlan>, rule: usize) -> Self {
         match plan.window {
-            Window::Session { gap_ns } => Self::Sessions(Sessions::new(plan, rule, gap_ns)),
+            Window::Session { gap_ns } => {
+                Self::Sessions(Box::new(Sessions::new(plan, rule, gap_ns)))
+            }
             Window::Tumble { .. } | Window::Hop { .. } => Self::Fixed(FixedWindows {
                 plan,
                 rule,
@@ -59,7 +61,7 @@ impl RollupWindows {
                 rule,
                 ..windows
             }),
-            Self::Sessions(sessions) => Self::Sessions(sessions.adopt(plan, rule)),
+            Self::Sessions(sessions) => Self::Sessions(Box::new(sessions.adopt(plan, rule))),
         }
     }
 
