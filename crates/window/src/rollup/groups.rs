@@ -345,8 +345,11 @@ impl Groups {
     }
 }
 
-/// What the growing states of some partials take.
+/// What the growing states of some partials take; nothing where there are none.
 pub(super) fn grown(plan: &RollupPlan, partials: &RecordBatch) -> Vec<usize> {
+    if plan.footprint.is_fixed() {
+        return Vec::new();
+    }
     let states = partials.columns().get(FIXED_COLUMNS + plan.keys.len()..);
     let states = states.unwrap_or_default();
     plan.footprint.grown(states, partials.num_rows())

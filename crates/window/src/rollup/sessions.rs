@@ -344,9 +344,11 @@ impl Sessions {
         }
         let batch = RecordBatch::try_new(batch.schema(), columns)?;
         groups.merge_partials(&self.plan, &batch, None)?;
-        // Groups are numbered as they come first: a session's number is its place among these.
-        let parts: Vec<u64> = sessions.iter().map(|taken| taken.session.part).collect();
-        groups.set_parts(0, &parts);
+        if self.lost.sessions > 0 {
+            // Groups are numbered as they come first: a session's number is its place among these.
+            let parts: Vec<u64> = sessions.iter().map(|taken| taken.session.part).collect();
+            groups.set_parts(0, &parts);
+        }
         Ok(groups)
     }
 

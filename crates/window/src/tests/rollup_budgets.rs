@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use haechi_rules::{FieldType, Rollup, StateBudget};
 use proptest::prelude::*;
-use proptest::test_runner::TestCaseResult;
+use proptest::test_runner::{TestCaseError, TestCaseResult};
 use serde_json::Value;
 
 use super::correlations::{cases, order};
@@ -157,6 +157,98 @@ fn holds(sql: &str, state: StateBudget, setup: &Setup, log: &[Event]) -> TestCas
     Ok(())
 }
 
+/// After every record no more is kept than may be.
+pub(super) fn keeps_no_more(
+    plan: &Arc<Plan>,
+    state: StateBudget,
+    setup: &Setup,
+    log: &[Event],
+) -> TestCaseResult {
+    for (records, partition) in stage1(plan, setup, log).iter().zip(0..) {
+        let mut merger = Merger::new(Arc::clone(plan), partition);
+        for record in records {
+            merger.apply(record).unwrap();
+            for (groups, bytes) in merger.rollups_hold() {
+                prop_assert!(state.groups.is_none_or(|most| groups as u64 <= most));
+                prop_assert!(state.bytes.is_none_or(|most| bytes as u64 <= most));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A run without lateness, so that much is late; with a restore after every so many records it comes to the same.
+pub(super) fn late_and_restored(
+    plan: &Arc<Plan>,
+    setup: Setup,
+    log: &[Event],
+    cut: usize,
+) -> Result<Vec<Outcome>, TestCaseError> {
+    let eager = Setup {
+        lateness: Duration::ZERO,
+        workers: 1,
+        rebalance: 0,
+        abort: 0,
+        ..setup
+    };
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for (records, partition) in stage1(plan, &eager, log).iter().zip(0..) {
+        let mut merger = Merger::new(Arc::clone(plan), partition);
+        let mut restored = Merger::new(Arc::clone(plan), partition);
+        for (record, number) in records.iter().zip(1..) {
+            without.extend(merger.apply(record).unwrap());
+            with.extend(restored.apply(record).unwrap());
+            if number % cut == 0 {
+                let (name, chunks) = snapshot(&mut restored, number as i64, 500);
+                restored = restore(plan, partition, name, &chunks).unwrap();
+            }
+        }
+    }
+    prop_assert_eq!(&with, &without);
+    Ok(without)
+}
+
+/// A run in which the exchange grows from one partition to two after this part of the records.
+pub(super) fn run_growing(
+    plan: &Arc<Plan>,
+    setup: Setup,
+    log: &[Event],
+    part: f64,
+) -> Vec<Outcome> {
+    let setup = Setup {
+        exchange: 1,
+        ..setup
+    };
+    let records = stage1(plan, &setup, log).remove(0);
+    let (before, after) = records.split_at((records.len() as f64 * part) as usize);
+    let mut old = Merger::new(Arc::clone(plan), 0);
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for record in before {
+        outcomes.extend(old.apply(record).unwrap());
+    }
+    let (name, chunks) = snapshot(&mut old, 5, 500);
+    let whole = gathered(0, name, &chunks).unwrap();
+    for partition in 0..2 {
+        let mut chunks = Vec::new();
+        let digest = readdress(&whole, partition, 7, &mut |_, chunk| {
+            chunks.push(chunk.to_vec());
+        });
+        let name = SnapshotName {
+            offset: 7,
+            digest: digest.unwrap(),
+            ..name
+        };
+        let own = gathered(partition, name, &chunks).unwrap();
+        let mut merger = Merger::restore(Arc::clone(plan), partition, own, Some(2))
+            .unwrap()
+            .0;
+        for record in after {
+            outcomes.extend(merger.apply_share(record, 2).unwrap());
+        }
+    }
+    outcomes
+}
+
 proptest! {
     #![proptest_config(cases())]
 
@@ -169,17 +261,7 @@ proptest! {
     /// After every record no more is kept than may be.
     #[test]
     fn no_more_is_kept_than_may_be(log in log(), setup in setup(), state in budgets()) {
-        let plan = compiled(bounded(SQL, state));
-        for (records, partition) in stage1(&plan, &setup, &with_fractions(&log)).iter().zip(0..) {
-            let mut merger = Merger::new(Arc::clone(&plan), partition);
-            for record in records {
-                merger.apply(record).unwrap();
-                for (groups, bytes) in merger.rollups_hold() {
-                    prop_assert!(state.groups.is_none_or(|most| groups as u64 <= most));
-                    prop_assert!(state.bytes.is_none_or(|most| bytes as u64 <= most));
-                }
-            }
-        }
+        keeps_no_more(&compiled(bounded(SQL, state)), state, &setup, &with_fractions(&log))?;
     }
 }
 
@@ -215,23 +297,8 @@ proptest! {
         let log = number(log);
         let mut rule = bounded(FIXED, state);
         rule.allowed_lateness_ns = most_disorder(&log);
-        let plan = compiled(rule);
-        let eager = Setup { lateness: Duration::ZERO, workers: 1, rebalance: 0, abort: 0, ..setup };
-        let (mut without, mut with) = (Vec::new(), Vec::new());
-        for (records, partition) in stage1(&plan, &eager, &log).iter().zip(0..) {
-            let mut merger = Merger::new(Arc::clone(&plan), partition);
-            let mut restored = Merger::new(Arc::clone(&plan), partition);
-            for (record, number) in records.iter().zip(1..) {
-                without.extend(merger.apply(record).unwrap());
-                with.extend(restored.apply(record).unwrap());
-                if number % cut == 0 {
-                    let (name, chunks) = snapshot(&mut restored, number as i64, 500);
-                    restored = restore(&plan, partition, name, &chunks).unwrap();
-                }
-            }
-        }
-        prop_assert_eq!(&with, &without);
-        let (rows, _) = said(&without);
+        let said_late = late_and_restored(&compiled(rule), setup, &log, cut)?;
+        let (rows, _) = said(&said_late);
         prop_assert!(are_apart(&rows), "{rows:?}");
         let mut last: BTreeMap<(Cell, u64), &RollupRow> = BTreeMap::new();
         for row in rows {
@@ -246,27 +313,7 @@ proptest! {
     #[test]
     fn parts_add_up_where_the_exchange_grows(log in log(), setup in setup(), most in 1u64..12, part in 0.0f64..1.0) {
         let state = StateBudget { groups: Some(most), bytes: None };
-        let plan = compiled(bounded(FIXED, state));
-        let setup = Setup { exchange: 1, ..setup };
-        let records = stage1(&plan, &setup, &log).remove(0);
-        let (before, after) = records.split_at((records.len() as f64 * part) as usize);
-        let mut old = Merger::new(Arc::clone(&plan), 0);
-        let mut outcomes: Vec<Outcome> = Vec::new();
-        for record in before {
-            outcomes.extend(old.apply(record).unwrap());
-        }
-        let (name, chunks) = snapshot(&mut old, 5, 500);
-        let whole = gathered(0, name, &chunks).unwrap();
-        for partition in 0..2 {
-            let mut chunks = Vec::new();
-            let digest = readdress(&whole, partition, 7, &mut |_, chunk| chunks.push(chunk.to_vec()));
-            let name = SnapshotName { offset: 7, digest: digest.unwrap(), ..name };
-            let own = gathered(partition, name, &chunks).unwrap();
-            let mut merger = Merger::restore(Arc::clone(&plan), partition, own, Some(2)).unwrap().0;
-            for record in after {
-                outcomes.extend(merger.apply_share(record, 2).unwrap());
-            }
-        }
+        let outcomes = run_growing(&compiled(bounded(FIXED, state)), setup, &log, part);
         let (rows, _) = said(&outcomes);
         prop_assert_eq!(added(&rows), cells(&log));
         prop_assert!(are_apart(&rows), "{rows:?}");

@@ -11,12 +11,12 @@ use proptest::test_runner::TestCaseResult;
 
 use super::correlations::{cases_or, order};
 use super::logs::{interleave, log, setup};
-use super::rollup_budgets::{bounded, budgets, compiled, said};
-use super::rollups::{most_disorder, with_fractions};
-use super::world::{
-    Event, SECOND, Setup, gathered, number, plan, restore, rule_set, run, snapshot, stage1,
+use super::rollup_budgets::{
+    bounded, budgets, compiled, keeps_no_more, late_and_restored, run_growing, said,
 };
-use crate::{Merger, Outcome, Plan, RollupRow, SnapshotName, readdress};
+use super::rollups::{most_disorder, with_fractions};
+use super::world::{Event, SECOND, Setup, number, run, stage1};
+use crate::{Merger, Outcome, Plan, RollupRow};
 
 const GAP: i64 = 3 * SECOND;
 
@@ -130,17 +130,7 @@ proptest! {
     #[test]
     fn no_more_sessions_are_kept_than_may_be(log in log(), setup in setup(), state in budgets()) {
         let log = with_fractions(&log);
-        let plan = compiled(bounded(GROWING, state));
-        for (records, partition) in stage1(&plan, &setup, &log).iter().zip(0..) {
-            let mut merger = Merger::new(Arc::clone(&plan), partition);
-            for record in records {
-                merger.apply(record).unwrap();
-                for (groups, bytes) in merger.rollups_hold() {
-                    prop_assert!(state.groups.is_none_or(|most| groups as u64 <= most));
-                    prop_assert!(state.bytes.is_none_or(|most| bytes as u64 <= most));
-                }
-            }
-        }
+        keeps_no_more(&compiled(bounded(GROWING, state)), state, &setup, &log)?;
         let roomy = StateBudget { groups: Some(1000), bytes: Some(4 << 20) };
         let roomy = compiled(bounded(GROWING, roomy));
         prop_assert_eq!(run(&roomy, &setup, &log), run(&FREE[1], &setup, &log));
@@ -155,23 +145,8 @@ proptest! {
         let log = number(log);
         let mut rule = bounded(FIXED, state);
         rule.allowed_lateness_ns = most_disorder(&log);
-        let plan = compiled(rule);
-        let eager = Setup { lateness: Duration::ZERO, workers: 1, rebalance: 0, abort: 0, ..setup };
-        let (mut without, mut with) = (Vec::new(), Vec::new());
-        for (records, partition) in stage1(&plan, &eager, &log).iter().zip(0..) {
-            let mut merger = Merger::new(Arc::clone(&plan), partition);
-            let mut restored = Merger::new(Arc::clone(&plan), partition);
-            for (record, number) in records.iter().zip(1..) {
-                without.extend(merger.apply(record).unwrap());
-                with.extend(restored.apply(record).unwrap());
-                if number % cut == 0 {
-                    let (name, chunks) = snapshot(&mut restored, number as i64, 500);
-                    restored = restore(&plan, partition, name, &chunks).unwrap();
-                }
-            }
-        }
-        prop_assert_eq!(&with, &without);
-        let (rows, _) = said(&without);
+        let said_late = late_and_restored(&compiled(rule), setup, &log, cut)?;
+        let (rows, _) = said(&said_late);
         prop_assert!(are_apart(&rows), "{rows:?}");
         let mut last: BTreeMap<(Span, u64), &RollupRow> = BTreeMap::new();
         for row in rows {
@@ -187,27 +162,7 @@ proptest! {
     #[test]
     fn parts_of_sessions_add_up_where_the_exchange_grows(log in log(), setup in setup(), most in 1u64..8, part in 0.0f64..1.0) {
         let state = StateBudget { groups: Some(most), bytes: None };
-        let plan = compiled(bounded(FIXED, state));
-        let setup = Setup { exchange: 1, ..setup };
-        let records = stage1(&plan, &setup, &log).remove(0);
-        let (before, after) = records.split_at((records.len() as f64 * part) as usize);
-        let mut old = Merger::new(Arc::clone(&plan), 0);
-        let mut outcomes: Vec<Outcome> = Vec::new();
-        for record in before {
-            outcomes.extend(old.apply(record).unwrap());
-        }
-        let (name, chunks) = snapshot(&mut old, 5, 500);
-        let whole = gathered(0, name, &chunks).unwrap();
-        for partition in 0..2 {
-            let mut chunks = Vec::new();
-            let digest = readdress(&whole, partition, 7, &mut |_, chunk| chunks.push(chunk.to_vec()));
-            let name = SnapshotName { offset: 7, digest: digest.unwrap(), ..name };
-            let own = gathered(partition, name, &chunks).unwrap();
-            let mut merger = Merger::restore(Arc::clone(&plan), partition, own, Some(2)).unwrap().0;
-            for record in after {
-                outcomes.extend(merger.apply_share(record, 2).unwrap());
-            }
-        }
+        let outcomes = run_growing(&compiled(bounded(FIXED, state)), setup, &log, part);
         let (rows, _) = said(&outcomes);
         let expected = sessions(&log);
         prop_assert_eq!(added(rows.iter().copied(), &expected), expected);
@@ -258,8 +213,7 @@ fn what_joins_something_given_up_is_a_part() {
         groups: Some(1),
         bytes: None,
     };
-    let rule = bounded(sql, state);
-    let compiled = plan(&rule_set(0, Vec::new(), vec![rule]));
+    let plan = compiled(bounded(sql, state));
     // `a` has two sessions until that at 32 goes; the event at 25 would have joined them to one with that at 22.
     let events = [
         at(20, "a"),
@@ -273,7 +227,7 @@ fn what_joins_something_given_up_is_a_part() {
         lateness: Duration::from_secs(60),
         ..Setup::default()
     };
-    let outcomes = run(&compiled, &eager, &number(events.to_vec()));
+    let outcomes = run(&plan, &eager, &number(events.to_vec()));
     let (rows, lost) = said(&outcomes);
     let told: Vec<_> = rows
         .iter()

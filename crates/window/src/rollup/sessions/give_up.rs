@@ -63,15 +63,19 @@ impl Sessions {
         share: Allowance,
         told: &mut Vec<RollupRow>,
     ) -> Result<u64, WindowError> {
-        let held = self.held_at_most();
-        if !self.plan.footprint.is_fixed() && held.bytes > share.bytes {
-            // Only merged states tell what they take.
-            self.compact()?;
-        }
         if self.held_at_most().fits(share) {
             return Ok(0);
         }
-        let going = self.going(share)?;
+        // Only merged states tell what they take; and from here on each session is one partial.
+        self.compact()?;
+        let held = self.held_at_most();
+        if held.fits(share) {
+            return Ok(0);
+        }
+        let all = self.candidates(share.hog(held.bytes));
+        let going = chosen(all, held, share.room(), |left, right| {
+            left.group.cmp(&right.group)
+        });
         let count = going.len() as u64;
         let sessions = self.lost.sessions.saturating_add(count);
         let mut gone = Vec::new();
@@ -115,18 +119,6 @@ impl Sessions {
     /// Of a session with a key of that length, without what grows with the values.
     fn session_bytes(&self, key: usize) -> usize {
         self.plan.footprint.group + SESSION + key * KEYS
-    }
-
-    /// The sessions that have to go.
-    fn going(&mut self, share: Allowance) -> Result<Vec<Candidate<Arc<[u8]>>>, WindowError> {
-        // From here on each session is one partial.
-        self.compact()?;
-        let held = self.held_at_most();
-        let hog = share.hog(held.bytes);
-        let all = self.candidates(hog);
-        Ok(chosen(all, held, share.room(), |left, right| {
-            left.group.cmp(&right.group)
-        }))
     }
 
     /// All sessions, which are one partial each.
