@@ -19,7 +19,7 @@ const RULES: &str = "title: base\nname: base\nid: 00000000-0000-4000-8000-000000
     title: early\nid: 00000000-0000-4000-8000-000000000008\ncorrelation: {type: event_count, rules: [base], group-by: [g], timespan: 5m, condition: {gte: 3}, emit: early, quote: 2}\n";
 
 /// Kinds of chunks, but for the end.
-const KINDS: u8 = 17;
+const KINDS: u8 = 18;
 
 static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
     let rules = load_str(Path::new("fuzz.yml"), RULES).rules;

@@ -5,6 +5,7 @@
 //! snapshot that was begun and given up never replaces the one that is in force, also not where the topic was compacted
 //! in between or where there are no transactions.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use haechi_log::{Log, LogError, Message, TopicPartition};
@@ -27,6 +28,11 @@ pub(crate) struct Snapshots {
     applied: usize,
     /// When the current one was written or read.
     since: Instant,
+    /// The rules of which the current one says what they are, and those of which the one written since does.
+    described: BTreeSet<[u8; 16]>,
+    describes: BTreeSet<[u8; 16]>,
+    /// The next one is due at once.
+    pressing: bool,
 }
 
 impl Snapshots {
@@ -37,6 +43,9 @@ impl Snapshots {
             written: None,
             applied: 0,
             since: now,
+            described: BTreeSet::new(),
+            describes: BTreeSet::new(),
+            pressing: false,
         }
     }
 
@@ -65,8 +74,24 @@ impl Snapshots {
         self.applied = self.applied.saturating_add(bytes);
     }
 
-    /// The one in force has been read; it has this many bytes.
-    pub(crate) fn restored(&mut self, bytes: usize, now: Instant) {
+    /// The next one is to be written with the next commit: what is told in it must not be told again by who reads the current one.
+    pub(crate) fn press(&mut self) {
+        self.pressing = true;
+    }
+
+    /// Whether the next one is due at once.
+    pub(crate) fn is_pressing(&self) -> bool {
+        self.pressing
+    }
+
+    /// Whether the one in force, should it be read under other rules, says what is needed to tell to its end what is open.
+    pub(crate) fn describes(&self, mut open: impl Iterator<Item = [u8; 16]>) -> bool {
+        open.all(|rule| self.described.contains(&rule))
+    }
+
+    /// The one in force has been read; it has this many bytes, and says of these rules what they are.
+    pub(crate) fn restored(&mut self, bytes: usize, described: BTreeSet<[u8; 16]>, now: Instant) {
+        self.described = described;
         if let Some((_, known)) = &mut self.current {
             *known = bytes;
         }
@@ -81,9 +106,10 @@ impl Snapshots {
             Some((name, bytes)) => (name.offset, bytes),
             None => (0, 0),
         };
-        offset > last
-            && age >= every
-            && (self.applied >= bytes || age >= every.saturating_mul(OLDEST_IN_INTERVALS))
+        self.pressing
+            || offset > last
+                && age >= every
+                && (self.applied >= bytes || age >= every.saturating_mul(OLDEST_IN_INTERVALS))
     }
 
     /// Writes a snapshot of the state as it is after all records before `offset`. Answers its bytes.
@@ -117,6 +143,7 @@ impl Snapshots {
             from,
         };
         self.written = Some((name, bytes));
+        self.describes = merger.described().collect();
         Ok(bytes)
     }
 
@@ -124,6 +151,8 @@ impl Snapshots {
     pub(crate) fn committed(&mut self, now: Instant) {
         if let Some(written) = self.written.take() {
             self.current = Some(written);
+            self.described = std::mem::take(&mut self.describes);
+            self.pressing = false;
             self.applied = 0;
             self.since = now;
         }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use haechi_log::{Assignment, Log, LogError, Start, TopicPartition};
-use haechi_window::{Budget, FrameError, Merger, Outcome, Plan};
+use haechi_rules::RuleSet;
+use haechi_window::{Budget, FrameError, Merger, Outcome, Plan, Retired};
 use tracing::{error, info, warn};
 
 use crate::error::{StageError, WorkerError};
@@ -30,6 +31,8 @@ pub struct Stage2 {
 
 struct ExchangePartition {
     merger: Merger,
+    /// Rules that have told something early and are gone since: read on beside the others up to what was committed.
+    retired: Option<Retired>,
     snapshots: Snapshots,
     /// Its state is still to be read back; nothing of it is applied before.
     forgotten: bool,
@@ -57,6 +60,7 @@ impl ExchangePartition {
         let partition = u32::try_from(at.partition).unwrap_or(0);
         Self {
             merger: Merger::new(Arc::clone(plan), partition).within(budget),
+            retired: None,
             snapshots: Snapshots::new(standing.snapshot, now),
             forgotten: false,
             committed,
@@ -138,6 +142,22 @@ impl Stage2 {
         restored
             .flat_map(|partition| partition.merger.orphans(plan))
             .collect()
+    }
+
+    /// What rules that are gone have left open in a partition, of which it is known what they were: to be told with the next commit, and
+    /// only there. Answers those rules too.
+    pub fn retire(&mut self) -> Option<(RuleSet, Vec<Outcome>)> {
+        let mut restored = self.partitions.values_mut().filter(|of| of.is_restored());
+        let partition = restored.find(|partition| partition.retired.is_some())?;
+        partition.snapshots.press();
+        partition.retired.take().map(Retired::leave)
+    }
+
+    /// Whether there is something to [`Self::retire`].
+    #[must_use]
+    pub fn has_retired(&self) -> bool {
+        let mut restored = self.partitions.values().filter(|of| of.is_restored());
+        restored.any(|partition| partition.retired.is_some())
     }
 
     /// From now on these rules hold. Rules that mean what they meant keep their windows, new ones begin with what comes; answers how
@@ -232,16 +252,19 @@ impl Stage2 {
             let spread = (name.offset < partition.since).then_some(self.spread);
             let restored = read.and_then(|(snapshot, bytes)| {
                 let plan = Arc::clone(&self.plan);
+                let described = snapshot.described()?;
+                let retired = Retired::of(&plan, number, &snapshot, spread, self.budget)?;
                 let (merger, unknown) = Merger::restore(plan, number, snapshot, spread)?;
-                Ok((merger, unknown, bytes))
+                Ok((merger, retired, unknown, described, bytes))
             });
             match restored {
-                Ok((merger, unknown, bytes)) => {
+                Ok((merger, retired, unknown, described, bytes)) => {
                     info!(partition = %at, offset = name.offset, bytes, rules_gone = unknown, "read the snapshot of its windows");
                     recovered.snapshots += 1;
                     partition.merger = merger.within(self.budget);
+                    partition.retired = retired;
                     partition.position = name.offset;
-                    partition.snapshots.restored(bytes, now);
+                    partition.snapshots.restored(bytes, described, now);
                 }
                 Err(reason) => {
                     warn!(partition = %at, offset = name.offset, %reason, "the snapshot of its windows in {place} cannot be used: reading the exchange from its beginning instead");
@@ -273,14 +296,17 @@ impl Stage2 {
         let Some(settings) = &self.settings else {
             return Ok(None);
         };
-        let due = self.partitions.iter_mut().filter(|(_, partition)| {
-            partition.is_restored()
-                && partition
-                    .snapshots
-                    .is_due(partition.position, settings.interval, now)
+        let due = self.partitions.iter_mut().filter_map(|(at, partition)| {
+            let of = &mut partition.snapshots;
+            if !of.describes(partition.merger.open()) {
+                of.press();
+            }
+            let is_due = of.is_due(partition.position, settings.interval, now);
+            (is_due && partition.is_restored()).then_some((at, partition))
         });
         // One at a time: a commit is not to take longer than it must.
-        let Some((at, partition)) = due.min_by_key(|(_, partition)| partition.snapshots.since())
+        let urgency = |of: &Snapshots| (!of.is_pressing(), of.since());
+        let Some((at, partition)) = due.min_by_key(|(_, partition)| urgency(&partition.snapshots))
         else {
             return Ok(None);
         };
@@ -326,10 +352,16 @@ impl Stage2 {
         };
         partition.snapshots.applied(payload.len());
         let silent = offset < partition.committed;
-        let applied = if offset < partition.since {
-            partition.merger.apply_share(payload, spread)
-        } else {
-            partition.merger.apply(payload)
+        let share = (offset < partition.since).then_some(spread);
+        if let Some(retired) = &mut partition.retired
+            && silent
+        {
+            // What is wrong with a record is said below.
+            let _ = retired.apply(payload, share);
+        }
+        let applied = match share {
+            Some(spread) => partition.merger.apply_share(payload, spread),
+            None => partition.merger.apply(payload),
         };
         match applied {
             Ok(_) if silent => Ok(Merged::default()),

@@ -281,6 +281,10 @@ impl Worker {
                 offsets.extend(self.stage1.credential());
             }
         }
+        if let Some((rules, last_words)) = self.stage2.retire() {
+            self.emitter
+                .last_words(&rules, &last_words, self.log.as_mut())?;
+        }
         let now = self.shared.clock.instant();
         if let Some(bytes) = self.stage2.write_snapshot(self.log.as_mut(), now)? {
             self.metrics.snapshot(bytes);
@@ -294,7 +298,7 @@ impl Worker {
         self.stage1.committed();
         self.stage2.committed(self.shared.clock.instant());
         self.failures = 0;
-        self.dirty = false;
+        self.dirty = self.stage2.has_retired();
         self.uncommitted = 0;
         self.last_commit = self.shared.clock.instant();
         self.metrics.committed(started.elapsed());

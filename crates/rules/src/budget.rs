@@ -1,12 +1,14 @@
 //! `state`: how much a rule may keep.
 
+use serde::{Deserialize, Serialize};
+
 use crate::codes;
 use crate::fields::{find, mapping, refuse_others, text};
 use crate::report::Report;
 use crate::yaml::Entry;
 
 /// How much a rule may keep of what is not decided yet; without a number, what the configuration says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateBudget {
     /// Groups; positive.
     pub groups: Option<u64>,

@@ -33,6 +33,7 @@ mod diagnostic;
 mod display;
 mod document;
 mod encode;
+mod excerpt;
 mod fields;
 mod filter;
 mod header;
@@ -66,6 +67,7 @@ pub use correlation::{
 };
 pub use detection::{CompareOp, DetectionRule, Expr, FieldTest, Position, Test, Text, TimePart};
 pub use diagnostic::{Diagnostic, Severity, Span};
+pub use excerpt::Excerpt;
 pub use fields::similar;
 pub use lint::{Provided, Surroundings, inspect, lint};
 pub use load::{Loaded, load, load_str, load_str_through, load_through};

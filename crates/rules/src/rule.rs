@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize, Serializer};
+
 use crate::budget::StateBudget;
 use crate::correlation::{Correlation, Referent};
 use crate::detection::DetectionRule;
@@ -79,7 +81,7 @@ impl RuleSet {
 }
 
 /// What a rule says about itself.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RuleHeader {
     /// The rule's id, unique in a [`RuleSet`]. A rule without one gets a stable UUID-shaped hash of its content.
     pub id: Arc<str>,
@@ -106,13 +108,21 @@ pub struct RuleHeader {
     /// How much it may keep of what is not decided yet.
     pub state: StateBudget,
     /// The file, as it was named to [`crate::load()`].
+    #[serde(serialize_with = "lossy")]
     pub file: Arc<Path>,
     /// Where the rule's title stands in the file.
     pub span: Span,
 }
 
+/// A path that is no text is written as near to it as text can be: it is there for people.
+fn lossy<S: Serializer>(path: &Arc<Path>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&path.to_string_lossy())
+}
+
 /// How bad a match is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub enum Level {
     /// For context only.
     Informational,

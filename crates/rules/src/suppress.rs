@@ -1,5 +1,7 @@
 //! `suppress`: one alert for a while, instead of many.
 
+use serde::{Deserialize, Serialize};
+
 use crate::codes;
 use crate::correlation::timespan;
 use crate::fields::{find, mapping, refuse_others, require, texts};
@@ -7,7 +9,7 @@ use crate::report::Report;
 use crate::yaml::Entry;
 
 /// Of the alerts of a rule that have these values in common, the first one opens a span of time in which the others are only counted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suppress {
     /// Names as the rule writes them; of a correlation, some of its groups. Empty: all alerts of the rule.
     pub by: Vec<String>,

@@ -22,6 +22,7 @@ mod merger;
 mod outcome;
 mod partials;
 mod plan;
+mod retired;
 mod rollup;
 mod route;
 mod share;
@@ -42,6 +43,7 @@ pub use outcome::{
 };
 pub use partials::{Partials, RowOrigins};
 pub use plan::Plan;
+pub use retired::Retired;
 pub use snapshot::{Gathered, Gathering, SnapshotError, SnapshotName, readdress};
 pub use source::{Progress, SourceId, SourceProgress, SourceState};
 pub use tables::Tables;

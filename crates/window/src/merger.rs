@@ -80,12 +80,28 @@ impl Merger {
         kept
     }
 
-    /// What must be told before `plan` takes over: findings that were told early, and whose rules are not in it, are withdrawn.
+    /// What must be told before `plan` takes over: findings that were told early, and whose rules are not in it, are withdrawn, and
+    /// first alerts told with the number of those that were suppressed.
     #[must_use]
     pub fn orphans(&self, plan: &Plan) -> Vec<Outcome> {
-        let mut orphans = self.correlations.orphans(&plan.nodes);
-        in_order(&mut orphans);
-        orphans.into_iter().map(Outcome::Correlated).collect()
+        self.last_words(|rule| plan.member(rule).is_none())
+    }
+
+    /// What must be told before rules go.
+    pub(crate) fn last_words(&self, goes: impl Fn(&Fingerprint) -> bool) -> Vec<Outcome> {
+        let mut words = self.correlations.last_words(goes);
+        in_order(&mut words);
+        words.into_iter().map(Outcome::Correlated).collect()
+    }
+
+    /// The fingerprints of the rules that have told findings early which are not final yet.
+    pub fn open(&self) -> impl Iterator<Item = [u8; 16]> + '_ {
+        self.correlations.open()
+    }
+
+    /// The fingerprints of the rules of which a snapshot says what they are: those that tell early.
+    pub fn described(&self) -> impl Iterator<Item = [u8; 16]> + '_ {
+        self.plan.described()
     }
 
     /// Applies the next record of the partition: first its data, judged by the watermark as it stands, then its progress. Answers

@@ -143,6 +143,12 @@ impl Plan {
         nodes.chain(rollups).collect()
     }
 
+    /// The fingerprints of the rules that tell early.
+    pub(crate) fn described(&self) -> impl Iterator<Item = Fingerprint> + '_ {
+        let early = self.nodes.iter().filter(|node| node.excerpt.is_some());
+        early.map(|node| node.fingerprint)
+    }
+
     /// The rule of a fingerprint; none when it is not of this plan.
     pub(crate) fn member(&self, fingerprint: &Fingerprint) -> Option<Member> {
         self.by_fingerprint.get(fingerprint).copied()

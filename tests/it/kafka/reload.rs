@@ -1,5 +1,6 @@
 //! Rules that change while the stream goes on.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use haechi_tests::app::{App, wait_for_metric, wait_until_ready};
@@ -110,4 +111,79 @@ fn changed_rules_take_over_and_unchanged_ones_keep_their_windows() {
         json!({"user": "eve", "n": 4}),
         "the rollup's window too"
     );
+}
+
+/// The last telling of each early finding, and how many times that telling was seen.
+fn last_tellings(client: &Client, app: &App) -> Vec<(Value, usize)> {
+    let records = client.read(&app.topic("alerts"));
+    let alerts: Vec<Value> = records.iter().map(|record| record.json()).collect();
+    let early: Vec<&Value> = alerts
+        .iter()
+        .filter(|of| of["emission"].is_object())
+        .collect();
+    let ids: BTreeSet<&str> = early.iter().filter_map(|of| of["id"].as_str()).collect();
+    let of_id = |id: &str| {
+        let tellings = || early.iter().filter(|of| of["id"] == id);
+        let revision = |of: &Value| of["emission"]["revision"].as_u64();
+        let last = tellings().max_by_key(|of| revision(of)).expect("a telling");
+        let times = tellings()
+            .filter(|of| revision(of) == revision(last))
+            .count();
+        ((*last).clone(), times)
+    };
+    ids.into_iter().map(of_id).collect()
+}
+
+#[test]
+fn rules_taken_away_while_nobody_runs_leave_nothing_open() {
+    let client = Client::required();
+    let mut app = App::new(&client, "orphans");
+    app.lateness = "5s";
+    app.idle_timeout = "2s";
+    // So the only snapshot is the one that early findings themselves ask for.
+    app.snapshots = "1h";
+    app.rule(&FIRST.replace("timespan: 10s", "timespan: 1h, emit: early"));
+    let app = app.created();
+    let rules = app.rules[0].clone();
+    let tell = |process: &mut Running, events: &[Value], state: &str, revision: u64| {
+        client.produce_records(&app.topics[0], events);
+        process.until(WAIT, &format!("revision {revision} is {state}"), |_| {
+            let tellings = last_tellings(&client, &app);
+            let [(last, 1)] = &tellings[..] else {
+                return None;
+            };
+            let emission = &last["emission"];
+            (emission["revision"] == revision && emission["state"] == state).then_some(())
+        });
+    };
+    let mut process = app.run();
+    wait_until_ready(&mut process);
+    let three: Vec<Value> = (1..=3)
+        .map(|second| event(second, "failed", "eve"))
+        .collect();
+    tell(&mut process, &three, "open", 0);
+    // Behind the snapshot.
+    tell(&mut process, &[event(4, "failed", "eve")], "open", 1);
+    let _ = process.kill();
+
+    std::fs::write(&rules, ADDED).unwrap();
+    let mut process = app.run();
+    tell(&mut process, &[], "withdrawn", 2);
+    let _ = process.kill();
+
+    // Nobody is told again.
+    let mut process = app.run();
+    let before = client.read(&app.topic("alerts")).len();
+    client.produce_records(&app.topics[0], &[event(5, "reset", "eve")]);
+    client.wait_for(&app.topic("alerts"), before + 1, WAIT);
+    process.terminate();
+    let _ = process.wait(Duration::from_secs(30)).succeeded();
+    let tellings = last_tellings(&client, &app);
+    assert_eq!(tellings.len(), 1, "{tellings:#?}");
+    let (last, times) = &tellings[0];
+    assert_eq!(
+        (&last["emission"]["state"], *times),
+        (&json!("withdrawn"), 1)
+    );
+    assert_eq!(last["title"], "three");
 }

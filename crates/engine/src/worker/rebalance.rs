@@ -144,6 +144,7 @@ impl Worker {
         for (at, took) in self.stage2.newly_restored(self.shared.clock.instant()) {
             info!(worker = self.id, partition = %at, seconds = took.as_secs_f64(), "restored: its windows are as they were, results go on from here");
             self.metrics.restored(took);
+            self.dirty |= self.stage2.has_retired();
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Which of a correlation's rules must match, and which must not.
 
+use serde::{Deserialize, Serialize};
+
 /// A condition over the rules of a correlation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Combination {
     /// The rule at this position of the correlation's `rules` matched.
     Rule(usize),

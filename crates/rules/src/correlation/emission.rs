@@ -1,5 +1,7 @@
 //! When a correlation tells what it has found.
 
+use serde::{Deserialize, Serialize};
+
 use super::CorrelationKind;
 use super::draft::DraftCondition;
 use crate::codes;
@@ -9,7 +11,7 @@ use crate::report::Report;
 use crate::yaml::Entry;
 
 /// When a correlation tells what it has found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Emission {
     /// Once, when the watermark has passed the end of the window.
     #[default]

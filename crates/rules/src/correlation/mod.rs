@@ -9,6 +9,8 @@ mod emission;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::detection::CompareOp;
 use crate::rule::RuleHeader;
 
@@ -19,7 +21,7 @@ pub(crate) use duration::timespan;
 pub use emission::Emission;
 
 /// A Sigma correlation rule, its references resolved.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Correlation {
     /// What the rule says about itself.
     pub header: RuleHeader,
@@ -47,7 +49,7 @@ pub struct Correlation {
 }
 
 /// A rule that a correlation looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Referent {
     /// A detection: index into [`crate::RuleSet::detections`].
     Detection(usize),
@@ -57,7 +59,7 @@ pub enum Referent {
 }
 
 /// What a correlation computes over its window.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum CorrelationKind {
     /// The number of matching events.
     EventCount,
@@ -92,7 +94,7 @@ pub enum CorrelationKind {
 }
 
 /// What a window must satisfy.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum CorrelationCondition {
     /// The number (of events, of distinct values, of rules that matched, or the statistic) compares so. All must hold, so two
     /// make a range. Not empty; numbers are finite. Of [`CorrelationKind::TemporalOrdered`] never.

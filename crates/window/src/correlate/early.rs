@@ -110,11 +110,10 @@ impl Told {
         }
     }
 
-    /// All that is open, as withdrawn: the rule is gone.
-    pub(super) fn withdraw_all(&self) -> impl Iterator<Item = Correlated> + '_ {
-        let told = self.groups.values().flatten();
-        told.filter(|told| !told.withdrawn)
-            .map(|told| told.withdraw(None).said)
+    /// Whether anything is open that is to be told to its end. The first alerts of suppression stand, whatever comes.
+    pub(super) fn is_open(&self) -> bool {
+        let mut told = self.groups.values().flatten();
+        self.what == Foretelling::All && told.any(|told| !told.withdrawn)
     }
 
     /// The rules have other numbers now.
@@ -288,6 +287,42 @@ impl<V: Held> Machine<V> {
         }
         told.settled.clear();
         self.told = Some(told);
+    }
+
+    /// The last words of what is open, the rule being gone: a finding is withdrawn, a first alert is told with those that were
+    /// suppressed by then, if any were.
+    pub(super) fn last_words(&self) -> Vec<Correlated> {
+        let Some(told) = &self.told else {
+            return Vec::new();
+        };
+        let each = |key, findings: &[Finding]| -> Vec<Correlated> {
+            let open = findings.iter().filter(|told| !told.withdrawn);
+            let last = open.filter_map(|open| match told.what {
+                Foretelling::All => Some(open.withdraw(None).said),
+                Foretelling::First => self.counted(key, open),
+            });
+            last.collect()
+        };
+        let groups = told.groups.iter();
+        groups
+            .flat_map(|(key, findings)| each(key, findings))
+            .collect()
+    }
+
+    /// The first alert of a span with all that are in it so far; none when it is alone.
+    fn counted(&self, key: &[u8], first: &Finding) -> Option<Correlated> {
+        let group = self.groups.get(self.groups.place(key)?)?;
+        let span = first.opener.time_ns..self.window_end(first.opener.time_ns);
+        let items = group.items.iter();
+        let alerts = items.filter(|item| span.contains(&item.event.time_ns));
+        let alerts = alerts.count();
+        #[allow(clippy::cast_precision_loss, reason = "a number of alerts")]
+        (alerts > 1).then(|| Correlated {
+            number: alerts as f64,
+            revision: first.said.revision.saturating_add(1),
+            phase: Phase::Final,
+            ..first.said.clone()
+        })
     }
 
     fn tell_group(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use haechi_rules::Referent;
 use rustc_hash::FxHashMap;
 
+use super::early::Told;
 use super::give_up::Lost;
 use super::machine::{Arrival, Machine};
 use super::node::{Node, Parent};
@@ -81,18 +82,25 @@ impl Machines {
         kept
     }
 
-    /// What these nodes would leave hanging if they held from now on: findings that were told early, of rules that are not among them.
-    pub(crate) fn orphans(&self, nodes: &[Arc<Node>]) -> Vec<Correlated> {
-        let stays = |any: &&Any| {
-            let old = with!(any, of => of.node.fingerprint);
-            nodes.iter().any(|node| node.fingerprint == old)
-        };
-        let gone = self.0.iter().filter(|any| !stays(any));
-        gone.flat_map(|any| {
-            let told = with!(any, of => of.told.as_ref());
-            told.into_iter().flat_map(super::early::Told::withdraw_all)
+    /// What nodes that go would leave hanging: what they have told early, told to its end.
+    pub(crate) fn last_words(&self, goes: impl Fn(&Fingerprint) -> bool) -> Vec<Correlated> {
+        let gone = self
+            .0
+            .iter()
+            .filter(|any| goes(&with!(any, of => of.node.fingerprint)));
+        gone.flat_map(|any| with!(any, of => of.last_words()))
+            .collect()
+    }
+
+    /// The nodes that have told early what is not final yet.
+    pub(crate) fn open(&self) -> impl Iterator<Item = Fingerprint> + '_ {
+        self.0.iter().filter_map(|any| {
+            with!(any, of => {
+                let told = of.told.as_ref();
+                let is_open = of.node.excerpt.is_some() && told.is_some_and(Told::is_open);
+                is_open.then_some(of.node.fingerprint)
+            })
         })
-        .collect()
     }
 
     /// Tells what rules that emit early have found so far, as far as it has changed.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use haechi_rules::{
-    CompareOp, Correlation, CorrelationCondition, CorrelationKind, Emission, Referent, RuleHeader,
-    RuleSet, Suppress,
+    CompareOp, Correlation, CorrelationCondition, CorrelationKind, Emission, Excerpt, Referent,
+    RuleHeader, RuleSet, Suppress,
 };
 
 use super::early::Foretelling;
@@ -49,6 +49,8 @@ pub(crate) struct Node {
     suppresses: bool,
     /// Which of its group's values are the root's group, in the root's order.
     route: Vec<usize>,
+    /// Of one that tells early, an [`Excerpt`] as JSON: what it has told is to be told to its end also by who does not know the rule.
+    pub(crate) excerpt: Option<Vec<u8>>,
 }
 
 /// The correlation that counts a node's findings.
@@ -234,7 +236,10 @@ impl Tree<'_> {
         let names: Vec<String> = rule.names().cloned().collect();
         let (fields, value_fields) = (of(&names), of(rule.kind.fields()));
         let fingerprint = self.fingerprint(&rule, path, &fields, &value_fields);
+        let is_early = rule.emit == Emission::Early && path.is_empty() && !self.suppresses;
+        let excerpt = is_early.then(|| Excerpt::of(self.rules, index)?.to_json().ok());
         self.nodes.push(Node {
+            excerpt: excerpt.flatten(),
             index,
             fingerprint,
             hasher: GroupHasher::new(&self.root.header.id),

@@ -64,6 +64,11 @@ impl<V: Held> Machine<V> {
         }
         writer.finish();
         self.save_lost(writer);
+        if let Some(excerpt) = &self.node.excerpt {
+            writer.begin(Kind::Rule, &self.node.fingerprint, &[]);
+            writer.item(|bytes| bytes.extend(excerpt));
+            writer.finish();
+        }
         if let Some(told) = &self.told {
             told.save(&self.node.fingerprint, ids, sources, writer);
         }

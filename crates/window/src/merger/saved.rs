@@ -6,7 +6,7 @@ use rustc_hash::FxHashSet;
 
 use super::Merger;
 use crate::correlate::Names;
-use crate::frame::{Bytes, FrameError, Topics, corrupt, put_count};
+use crate::frame::{Bytes, Fingerprint, FrameError, Topics, corrupt, put_count};
 use crate::plan::{Member, Plan};
 use crate::share::Share;
 use crate::snapshot::{Chunk, Gathered, Kind, SnapshotError, Writer, put_text};
@@ -64,38 +64,26 @@ impl Merger {
         snapshot: Gathered,
         partitions: Option<u32>,
     ) -> Result<(Self, usize), SnapshotError> {
-        let mut merger = Self::new(Arc::clone(&plan), partition);
-        let names = Names::of(&plan.ids);
-        let share = partitions.map(|partitions| Share::new(partition, partitions));
-        let mut unknown = FxHashSet::default();
+        let mut restoring = Restoring::new(&plan, partition, partitions);
         // Each is dropped as soon as it was taken in: a state is large.
         for chunk in snapshot.chunks {
-            let mut chunk = Chunk::decode(&chunk)?;
-            match (chunk.kind, plan.member(&chunk.rule)) {
-                (Kind::Time, _) => merger.load_time(&mut chunk.body)?,
-                (Kind::End, _) => {}
-                (_, None) => {
-                    unknown.insert(chunk.rule);
-                }
-                (_, Some(Member::Correlation(node))) => {
-                    let (correlations, sources) = (&mut merger.correlations, &merger.sources);
-                    correlations.load(node, &mut chunk, &names, sources, share)?;
-                }
-                (_, Some(Member::Rollup(index))) => {
-                    let windows = merger.rollups.get_mut(index);
-                    windows
-                        .ok_or_else(|| corrupt("windows of no rule"))?
-                        .load(&mut chunk, share)?;
-                }
-            }
-            if !chunk.body.is_empty() && plan.member(&chunk.rule).is_some() {
-                return Err(corrupt("bytes follow the end of a chunk").into());
-            }
+            restoring.take(&chunk)?;
         }
-        if share.is_some() {
-            merger.correlations.forget_unused();
+        Ok(restoring.finish())
+    }
+
+    /// As [`Merger::restore`], leaving the snapshot for others.
+    pub(crate) fn restore_from(
+        plan: &Arc<Plan>,
+        partition: u32,
+        snapshot: &Gathered,
+        partitions: Option<u32>,
+    ) -> Result<Self, SnapshotError> {
+        let mut restoring = Restoring::new(plan, partition, partitions);
+        for chunk in &snapshot.chunks {
+            restoring.take(chunk)?;
         }
-        Ok((merger, unknown.len()))
+        Ok(restoring.finish().0)
     }
 
     fn load_time(&mut self, bytes: &mut Bytes<'_>) -> Result<(), FrameError> {
@@ -104,5 +92,61 @@ impl Merger {
         self.watermark = Watermark::load(&topics, bytes)?;
         self.unknown_sections = u64::from_le_bytes(bytes.array("sections")?);
         Ok(())
+    }
+}
+
+/// A state on its way out of a snapshot.
+struct Restoring<'a> {
+    plan: &'a Plan,
+    names: Names<'a>,
+    share: Option<Share>,
+    merger: Merger,
+    unknown: FxHashSet<Fingerprint>,
+}
+
+impl<'a> Restoring<'a> {
+    fn new(plan: &'a Arc<Plan>, partition: u32, partitions: Option<u32>) -> Self {
+        Self {
+            names: Names::of(&plan.ids),
+            share: partitions.map(|partitions| Share::new(partition, partitions)),
+            merger: Merger::new(Arc::clone(plan), partition),
+            unknown: FxHashSet::default(),
+            plan,
+        }
+    }
+
+    fn take(&mut self, chunk: &[u8]) -> Result<(), SnapshotError> {
+        let mut chunk = Chunk::decode(chunk)?;
+        let (merger, member) = (&mut self.merger, self.plan.member(&chunk.rule));
+        match (chunk.kind, member) {
+            (Kind::Time, _) => merger.load_time(&mut chunk.body)?,
+            // The rule is known, and as it was.
+            (Kind::End, _) | (Kind::Rule, Some(_)) => return Ok(()),
+            (_, None) => {
+                self.unknown.insert(chunk.rule);
+            }
+            (_, Some(Member::Correlation(node))) => {
+                let (correlations, sources) = (&mut merger.correlations, &merger.sources);
+                correlations.load(node, &mut chunk, &self.names, sources, self.share)?;
+            }
+            (_, Some(Member::Rollup(index))) => {
+                let windows = merger.rollups.get_mut(index);
+                windows
+                    .ok_or_else(|| corrupt("windows of no rule"))?
+                    .load(&mut chunk, self.share)?;
+            }
+        }
+        if !chunk.body.is_empty() && member.is_some() {
+            return Err(corrupt("bytes follow the end of a chunk").into());
+        }
+        Ok(())
+    }
+
+    /// The state, and how many rules of the snapshot are not of the plan.
+    fn finish(mut self) -> (Merger, usize) {
+        if self.share.is_some() {
+            self.merger.correlations.forget_unused();
+        }
+        (self.merger, self.unknown.len())
     }
 }

@@ -31,6 +31,8 @@
 //! | 13: first events of a correlation's groups, as they came | events until the end: key (u32 length, bytes), the event (as in a group), the record's length u64, its beginning (u32 length, bytes) |
 //! | 14: rows written of a rollup's sessions that are in later chunks | rows until the end: first event i64, group (text), how many rows u32, u8 1 when HAVING let the last one through |
 //! | 15: what a rollup has given up; only where it has | items until the end: u8 0, groups u64; u8 1, a window that has given groups up: start i64, end i64, groups by then u64; or u8 2 and groups of such a window that began later, as in 5, but the starts of the partials say how many groups had been given up by then |
+//! | 16: what a rollup has given up of its sessions; only where it has, and before them | items until the end: u8 0, groups u64, time i64; u8 1, a group (text) that has given sessions up, groups u64, time i64; or u8 2 and a session of which parts were written: group (text), first event i64, groups by then u64 |
+//! | 17: what a correlation that tells early is | the rule and all that it refers to, as JSON (`Excerpt` of haechi-rules) |
 //! | 255: end | count of the chunks before it, and the 32-byte BLAKE3 digest of their checksums, in order |
 //!
 //! Rules are named by fingerprint, and in findings by their ids: a reader with other rules takes what means the same and leaves the
@@ -141,11 +143,12 @@ pub(crate) enum Kind {
     WrittenSessions,
     Parts,
     SessionParts,
+    Rule,
     End,
 }
 
 impl Kind {
-    const ALL: [(Self, u8); 18] = [
+    const ALL: [(Self, u8); 19] = [
         (Self::Time, 0),
         (Self::Groups, 1),
         (Self::GroupsOfNumbers, 2),
@@ -163,6 +166,7 @@ impl Kind {
         (Self::WrittenSessions, 14),
         (Self::Parts, 15),
         (Self::SessionParts, 16),
+        (Self::Rule, 17),
         (Self::End, 255),
     ];
 

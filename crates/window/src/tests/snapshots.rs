@@ -11,10 +11,10 @@ use proptest::prelude::*;
 
 use super::logs::{log, setup};
 use super::world::{
-    Event, SECOND, Setup, correlation, header, number, plan, restore, rollup, rule_set, snapshot,
-    stage1,
+    Event, SECOND, Setup, correlation, gathered, header, number, plan, restore, rollup, rule_set,
+    snapshot, stage1,
 };
-use crate::{Merger, Outcome, Plan, SnapshotError, SnapshotName};
+use crate::{Budget, Correlated, Merger, Outcome, Plan, Retired, SnapshotError, SnapshotName};
 
 /// One correlation of each kind of value, one of correlations, and a rollup of each kind of window.
 fn rules() -> RuleSet {
@@ -323,6 +323,87 @@ proptest! {
             let expected = rest(untouched, &records[cut..]);
             prop_assert_eq!(&rest(written, &records[cut..]), &expected);
             prop_assert_eq!(&rest(restored, &records[cut..]), &expected);
+        }
+    }
+}
+
+/// What a new owner, whose rules have none that tells early, says for those that had: as it would have said when they were taken away
+/// while it ran.
+fn retired(plan: &Plan, partition: u32, at: &Snapshot, later: &[Vec<u8>]) -> Vec<String> {
+    let (name, chunks) = at;
+    let snapshot = gathered(partition, *name, chunks).unwrap();
+    let retired = Retired::of(plan, partition, &snapshot, None, Budget::UNLIMITED);
+    let Some(mut retired) = retired.unwrap() else {
+        return Vec::new();
+    };
+    for record in later {
+        retired.apply(record, None).unwrap();
+    }
+    let (rules, words) = retired.leave();
+    words.iter().map(|outcome| word(&rules, outcome)).collect()
+}
+
+type Snapshot = (SnapshotName, Vec<Vec<u8>>);
+
+/// A finding by the names of its rules, which have other numbers elsewhere.
+fn word(rules: &RuleSet, outcome: &Outcome) -> String {
+    let Outcome::Correlated(found) = outcome else {
+        panic!("{outcome:?}");
+    };
+    let rule = &rules.correlations[found.rule].header.id;
+    let events = found.events.iter().map(|event| {
+        let by = &rules.detections[event.rule as usize].header.id;
+        format!("{:?} {} {by}", event.source, event.offset)
+    });
+    let events: Vec<String> = events.collect();
+    let Correlated {
+        group,
+        opening,
+        count,
+        revision,
+        phase,
+        ..
+    } = found;
+    format!("{rule} {group:?} {opening:?} {count} {revision} {phase:?} {events:?}")
+}
+
+#[test]
+fn a_rule_that_goes_while_nobody_runs_takes_its_early_findings_back() {
+    let (before, mut rules) = (all_rules(), all_rules());
+    rules.correlations.remove(1);
+    // The one of correlations refers to the first, which keeps its place; `early` was the second.
+    let (old, new) = (plan(&before), plan(&rules));
+    let records = exchange(&old);
+    let at = snapshot(&mut after(&old, &records[..AT]), AT as i64, 700);
+    let words = retired(&new, 0, &at, &records[AT..8]);
+    assert_eq!(words.len(), 1, "{words:?}");
+    assert!(words[0].contains("Withdrawn(None)"), "{words:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Wherever the snapshot was taken, wherever the work was left, and whether rules that stay are referred to or not.
+    #[test]
+    fn rules_that_go_while_nobody_runs_leave_nothing_open(log in log(), setup in setup(), cut in 0usize..60, more in 0usize..20, limit in 200usize..3000) {
+        let (before, mut rules) = (all_rules(), all_rules());
+        let is_early = |rule: &Arc<Correlation>| rule.emit == Emission::Early;
+        rules.correlations.rotate_left(3);
+        rules.correlations.retain(|rule| !is_early(rule) && !rule.rules.iter().any(|of| matches!(of, Referent::Correlation(_))));
+        let (old, new) = (&plan(&before), plan(&rules));
+        for (records, partition) in stage1(old, &setup, &log).iter().zip(0..) {
+            let cut = cut.min(records.len());
+            let left = (cut + more).min(records.len());
+            let at = |end: usize| {
+                let mut merger = Merger::new(Arc::clone(old), partition);
+                records[..end].iter().for_each(|record| { merger.apply(record).unwrap(); });
+                merger
+            };
+            let snapshot = snapshot(&mut at(cut), cut as i64, limit);
+            let expected = at(left).last_words(|rule| old.nodes.iter().any(|node| node.fingerprint == *rule && node.rule.emit == Emission::Early));
+            let expected: Vec<String> = expected.iter().map(|outcome| word(&before, outcome)).collect();
+            prop_assert_eq!(retired(&new, partition, &snapshot, &records[cut..left]), expected);
+            prop_assert_eq!(retired(old, partition, &snapshot, &records[cut..left]), Vec::<String>::new());
         }
     }
 }

@@ -151,7 +151,11 @@ proptest! {
     }
 }
 
-fn told(seconds: &[i64]) -> Vec<Vec<(i64, u32, f64)>> {
+/// Time in seconds, revision, number.
+type Told = (i64, u32, f64);
+
+/// What each record of one host's alerts tells (time, revision, number); and what is left to say if the rule goes after so many.
+fn told_and_left(seconds: &[i64], records: usize) -> (Vec<Vec<Told>>, Vec<Told>) {
     let event = |second: &i64| Event::at(second * SECOND).with("host", "h").hit(0);
     let mut events: Vec<Event> = seconds.iter().map(event).collect();
     events.push(Event::at(0));
@@ -163,7 +167,10 @@ fn told(seconds: &[i64]) -> Vec<Vec<(i64, u32, f64)>> {
     let exchange = stage1(&plan, &setup, &number(events));
     let mut merger = Merger::new(plan, 0);
     let brief = |outcome| match outcome {
-        Outcome::Correlated(found) => (found.first_ns / SECOND, found.revision, found.number),
+        Outcome::Correlated(found) => {
+            assert!(!matches!(found.phase, Phase::Withdrawn(_)), "{found:?}");
+            (found.first_ns / SECOND, found.revision, found.number)
+        }
         other => panic!("{other:?}"),
     };
     let one = |record: &Vec<u8>| {
@@ -174,7 +181,14 @@ fn told(seconds: &[i64]) -> Vec<Vec<(i64, u32, f64)>> {
             .map(brief)
             .collect()
     };
-    exchange[0].iter().map(one).collect()
+    let told = exchange[0].iter().take(records).map(one).collect();
+    let gone = super::world::plan(&rule_set(1, Vec::new(), Vec::new()));
+    let left = merger.orphans(&gone).into_iter().map(brief).collect();
+    (told, left)
+}
+
+fn told(seconds: &[i64]) -> Vec<Vec<Told>> {
+    told_and_left(seconds, usize::MAX).0
 }
 
 #[test]
@@ -197,6 +211,17 @@ fn the_first_alert_waits_for_the_lateness_only_and_the_count_for_the_span() {
 fn an_alert_that_stands_alone_is_sent_once() {
     let expected = [vec![], vec![(100, 0, 1.0)], vec![(200, 0, 1.0)]];
     assert_eq!(told(&[100, 200]), expected);
+}
+
+/// Its alert was true when it was sent: nobody is told that it was none.
+#[test]
+fn a_rule_that_goes_leaves_its_first_alert_and_says_how_many_there_were() {
+    let (told, left) = told_and_left(&[100, 105, 111, 130, 175], 4);
+    assert_eq!(told.concat(), [(100, 0, 3.0)]);
+    assert_eq!(left, [(100, 1, 4.0)]);
+    let (told, left) = told_and_left(&[100, 200], 2);
+    assert_eq!(told.concat(), [(100, 0, 1.0)]);
+    assert_eq!(left, [], "it is alone");
 }
 
 #[test]
