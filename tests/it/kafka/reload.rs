@@ -172,7 +172,7 @@ fn rules_taken_away_while_nobody_runs_leave_nothing_open() {
     let _ = process.kill();
 
     // Nobody is told again.
-    let mut process = app.run();
+    let process = app.run();
     let before = client.read(&app.topic("alerts")).len();
     client.produce_records(&app.topics[0], &[event(5, "reset", "eve")]);
     client.wait_for(&app.topic("alerts"), before + 1, WAIT);
