@@ -5,8 +5,8 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use haechi_rules::load_str;
-use haechi_window::{Gathering, Merger, Plan, SnapshotName, Tables};
+use haechi_rules::{RuleSet, load_str};
+use haechi_window::{Budget, Gathering, Merger, Plan, Retired, SnapshotName, Tables};
 use libfuzzer_sys::fuzz_target;
 
 const RULES: &str = "title: base\nname: base\nid: 00000000-0000-4000-8000-000000000001\nlogsource: {product: x}\ndetection: {sel: {f: x}, condition: sel}\n---\n\
@@ -24,6 +24,11 @@ const KINDS: u8 = 18;
 static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
     let rules = load_str(Path::new("fuzz.yml"), RULES).rules;
     Arc::new(Plan::compile(&rules, &Tables::new([Arc::from("x")])).expect("the rules are sound"))
+});
+
+/// All rules are gone.
+static NOTHING: LazyLock<Plan> = LazyLock::new(|| {
+    Plan::compile(&RuleSet::default(), &Tables::new([])).expect("nothing is sound")
 });
 
 /// An empty state's chunks, and one of each rule's fingerprints as they stand in a snapshot of some events.
@@ -47,7 +52,8 @@ fuzz_target!(|bytes: &[u8]| {
     let rules = PLAN.fingerprints();
     chunk.extend(rules[usize::from(choice / KINDS) % rules.len()]);
     chunk.extend(body);
-    let mut chunks = vec![EMPTY[0].clone(), chunk, EMPTY[1].clone()];
+    let end = EMPTY.last().expect("it has an end");
+    let mut chunks = vec![EMPTY[0].clone(), chunk, end.clone()];
     let mut digest = blake3::Hasher::new();
     for chunk in &mut chunks[..2] {
         let sum = blake3::hash(&chunk[16..]);
@@ -70,6 +76,9 @@ fuzz_target!(|bytes: &[u8]| {
     let mut gathering = Gathering::new(0, name);
     chunks.iter().for_each(|chunk| gathering.add(chunk));
     let gathered = gathering.finish().expect("it is whole");
+    if let Ok(Some(retired)) = Retired::of(&NOTHING, 0, &gathered, None, Budget::UNLIMITED) {
+        let _ = retired.leave();
+    }
     if let Ok((mut merger, _)) = Merger::restore(Arc::clone(&PLAN), 0, gathered, None) {
         merger
             .snapshot(2, 1000, &mut |_, _| {})
