@@ -21,9 +21,6 @@ pub struct CompileError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileErrorReason {
-    /// A regular expression does not compile, or is too large.
-    #[error("regex does not compile, simplify it: {0}")]
-    Regex(#[source] Box<regex::Error>),
     /// The condition is nested too deep.
     #[error("condition is nested more than {0} levels deep, split the rule")]
     TooDeep(usize),

@@ -74,10 +74,7 @@ impl Lowering<'_> {
         let field = id(field);
         let value = match test {
             Test::Text(Text { pattern, cased }) => text_test(pattern, *cased),
-            Test::Regex(pattern) => self
-                .predicates
-                .regex(pattern)
-                .map_err(CompileErrorReason::Regex)?,
+            Test::Regex(pattern) => self.predicates.regex(pattern),
             Test::Compare(op, number) => ValueTest::Compare(*op, number.to_bits()),
             Test::TimePart(part, op, number) => ValueTest::TimePart(*part, *op, number.to_bits()),
             Test::Cidr(address, length) => ValueTest::Cidr(*address, *length),

@@ -188,6 +188,11 @@ mod tests {
         }
 
         #[test]
+        fn many_short_literals(literals in proptest::collection::btree_set("[abcé]{2,5}", 40..90), value in "[abcdé]{0,40}") {
+            prop_assert_eq!(found(&literals, &value), expected(&literals, &value));
+        }
+
+        #[test]
         fn many_literals(literals in proptest::collection::btree_set("[ab]{7,12}", MANY + 1..MANY + 50), value in "[ab]{0,40}") {
             prop_assert_eq!(found(&literals, &value), expected(&literals, &value));
         }

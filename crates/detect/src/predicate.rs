@@ -124,18 +124,18 @@ impl Predicates {
     }
 
     /// The test for a regex, the same one however many fields and rules use it.
-    pub(crate) fn regex(&mut self, pattern: &str) -> Result<ValueTest, Box<regex::Error>> {
+    pub(crate) fn regex(&mut self, pattern: &str) -> ValueTest {
         if let Some(test) = self.regex_tests.get(pattern) {
-            return Ok(test.clone());
+            return test.clone();
         }
-        let regex = LazyRegex::new(pattern, self.regex_bytes)?;
+        let regex = LazyRegex::new(pattern, self.regex_bytes);
         let test = ValueTest::Regex {
             index: self.regexes.len() as u32,
             needed: mandatory(pattern),
         };
         self.regexes.push(regex);
         self.regex_tests.insert(pattern.to_owned(), test.clone());
-        Ok(test)
+        test
     }
 
     /// Every value test with its field, in the order of their ids.

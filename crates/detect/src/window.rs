@@ -9,6 +9,8 @@ const BITS_PER_DENSE_WINDOW: usize = 32;
 /// … and where that makes a bitmap of less than so many bits, which stays in the first cache.
 const BITS_PER_WINDOW_OF_FEW: usize = 128;
 const FEW_BITS: usize = 1 << 16;
+/// Up to so many beginnings of short literals, looking for each kind in a walk of its own costs less memory and hardly more time.
+const FEW_SHORT: usize = 32;
 /// Bits for one entry of the table of places.
 const BITS_PER_BUCKET: usize = 16;
 
@@ -103,14 +105,15 @@ impl<const WIDTH: usize, const STEP: usize> Windows<WIDTH, STEP> {
             return;
         }
         if STEP == 1 {
-            // What the other loop does, without the bookkeeping of steps.
             for (at, window) in value.array_windows::<WIDTH>().enumerate() {
                 self.look(product(window), |places| visit(at, places));
             }
         } else {
+            let mut rest = value;
             let mut at = 0;
-            while let Some(window) = value.get(at..).and_then(|rest| rest.first_chunk::<WIDTH>()) {
+            while let Some(window) = rest.first_chunk::<WIDTH>() {
                 self.look(product(window), |places| visit(at, places));
+                rest = rest.get(STEP..).unwrap_or_default();
                 at += STEP;
             }
         }
@@ -140,78 +143,142 @@ impl<const WIDTH: usize, const STEP: usize> Windows<WIDTH, STEP> {
     }
 }
 
-/// Tables of the literals that are walked step by step, in one walk.
+/// Literals that are walked step by step, in one walk.
 #[derive(Debug, Default)]
 pub(crate) struct Short {
+    /// What the three bytes at a place say of all that follows; none where there are few literals.
+    starts: Option<Box<Starts>>,
     four: Windows<4, 1>,
-    /// The two bytes that literals of three and two bytes begin with, one bit each.
-    pairs: Option<Box<[u64; 1024]>>,
     three: Windows<3, 1>,
     two: Windows<2, 1>,
+    /// Literals of two bytes that are no ASCII, as many letters are: for values that are not either.
+    foreign: Windows<2, 1>,
 }
 
 impl Short {
     /// Literals with their indices: of at least four bytes, of three and of two.
     pub(crate) fn new<'a>(
-        four: impl Iterator<Item = (&'a [u8], u32)>,
+        four: impl Iterator<Item = (&'a [u8], u32)> + Clone,
         three: impl Iterator<Item = (&'a [u8], u32)> + Clone,
         two: impl Iterator<Item = (&'a [u8], u32)> + Clone,
         commonness: &Commonness,
     ) -> Self {
-        let mut pairs: Option<Box<[u64; 1024]>> = None;
-        for (literal, _) in three.clone().chain(two.clone()) {
-            if let Some(pair) = literal.first_chunk() {
-                let pairs = pairs.get_or_insert_with(|| Box::new([0; 1024]));
-                let (word, bit) = word_and_bit(pair);
-                if let Some(word) = pairs.get_mut(word) {
-                    *word |= 1 << bit;
-                }
-            }
+        let ascii = |wanted: bool| {
+            two.clone()
+                .filter(move |(literal, _)| literal.is_ascii() == wanted)
+        };
+        let mut starts = Starts::default();
+        for (literal, _) in four.clone() {
+            let first = commonness.rarest(literal, 4, 1);
+            starts.add(literal.get(first..).unwrap_or_default());
+        }
+        for (literal, _) in three.clone() {
+            starts.add(literal);
+        }
+        for (literal, _) in ascii(true) {
+            (0..=u8::MAX).for_each(|next| starts.add(&[literal, &[next]].concat()));
         }
         Self {
+            starts: (starts.count > FEW_SHORT).then(|| Box::new(starts)),
             four: Windows::new(four, commonness),
-            pairs,
             three: Windows::new(three, commonness),
-            two: Windows::new(two, commonness),
+            two: Windows::new(ascii(true), commonness),
+            foreign: Windows::new(ascii(false), commonness),
         }
     }
 
     /// As [`Windows::each_known`].
     pub(crate) fn each_known(&self, value: &[u8], mut visit: impl FnMut(usize, &[Place])) {
-        let Some(pairs) = &self.pairs else {
-            return self.four.each_known(value, visit);
-        };
-        for (at, window) in value.array_windows::<4>().enumerate() {
-            self.four.look(product(window), |places| visit(at, places));
-            let &[a, b, c, _] = window;
-            let (word, bit) = word_and_bit(&[a, b]);
-            if pairs.get(word).is_some_and(|word| word >> bit & 1 == 1) {
-                self.three
-                    .look(product(&[a, b, c]), |places| visit(at, places));
-                self.two.look(product(&[a, b]), |places| visit(at, places));
+        if let Some(starts) = &self.starts {
+            for (at, window) in value.array_windows::<4>().enumerate() {
+                if starts.have(window) {
+                    self.look(value, at, &mut visit);
+                }
             }
+            // The narrower ones fit in where four bytes no longer do.
+            for at in value.len().saturating_sub(3)..value.len() {
+                self.look(value, at, &mut visit);
+            }
+        } else {
+            self.four.each_known(value, &mut visit);
+            self.three.each_known(value, &mut visit);
+            self.two.each_known(value, &mut visit);
         }
-        // The narrower ones fit in where the wider one no longer does.
-        let end = value.len().saturating_sub(3);
-        let rest = value.get(end..).unwrap_or_default();
-        self.three
-            .each_known(rest, |at, places| visit(end + at, places));
-        self.two
-            .each_known(rest, |at, places| visit(end + at, places));
+        if !self.foreign.places.is_empty() && !value.is_ascii() {
+            self.foreign.each_known(value, visit);
+        }
+    }
+
+    /// Looks a place up at which something may begin.
+    #[inline(never)] // Rare; and the walk is as fast as it is short.
+    fn look(&self, value: &[u8], at: usize, visit: &mut impl FnMut(usize, &[Place])) {
+        let rest = value.get(at..).unwrap_or_default();
+        if let Some(window) = rest.first_chunk::<4>() {
+            self.four.look(product(window), |places| visit(at, places));
+        }
+        if let Some(window) = rest.first_chunk::<3>() {
+            self.three.look(product(window), |places| visit(at, places));
+        }
+        if let Some(window) = rest.first_chunk::<2>() {
+            self.two.look(product(window), |places| visit(at, places));
+        }
     }
 
     /// Bytes that the tables take.
     pub(crate) fn size(&self) -> usize {
-        let pairs = self.pairs.as_ref().map_or(0, |pairs| size_of_val(&**pairs));
-        self.four.size() + self.three.size() + self.two.size() + pairs
+        let starts = self
+            .starts
+            .as_ref()
+            .map_or(0, |starts| size_of_val(&**starts));
+        let twos = self.two.size() + self.foreign.size();
+        self.four.size() + self.three.size() + twos + starts
     }
 }
 
-/// Where the bit of two bytes is.
-#[inline]
-fn word_and_bit(pair: &[u8; 2]) -> (usize, u32) {
-    let number = u16::from_le_bytes(*pair);
-    (usize::from(number / 64), u32::from(number % 64))
+/// Three bytes that something begins with, a bit for each hash of them: in the first cache, and of a size that needs no looking up.
+#[derive(Debug)]
+struct Starts {
+    bits: [u64; 1 << (Self::BITS - 6)],
+    count: usize,
+}
+
+impl Default for Starts {
+    fn default() -> Self {
+        Self {
+            bits: [0; 1 << (Self::BITS - 6)],
+            count: 0,
+        }
+    }
+}
+
+impl Starts {
+    /// Literals of a field begin with some thousand different ones at most: about one bit in fifty is set.
+    const BITS: u32 = 17;
+
+    fn add(&mut self, literal: &[u8]) {
+        if let Some(&[a, b, c]) = literal.first_chunk() {
+            let hash = Self::hash(&[a, b, c, 0]);
+            if let Some(word) = self.bits.get_mut(hash / 64) {
+                *word |= 1 << (hash % 64);
+            }
+            self.count += 1;
+        }
+    }
+
+    /// Whether something may begin with the first three of these bytes.
+    #[inline]
+    fn have(&self, window: &[u8; 4]) -> bool {
+        let hash = Self::hash(window);
+        let word = self.bits.get(hash / 64).copied().unwrap_or(0);
+        word >> (hash % 64) & 1 == 1
+    }
+
+    /// Of the first three bytes. All four are loaded, for that is one instruction, and the last one is shifted out.
+    #[inline]
+    fn hash(window: &[u8; 4]) -> usize {
+        let three = u64::from(u32::from_le_bytes(*window) << 8);
+        (multiplied(three) >> (u64::BITS - Self::BITS)) as usize
+    }
 }
 
 /// A number whose upper bits depend on all bytes of a window.
@@ -222,7 +289,12 @@ fn product<const WIDTH: usize>(window: &[u8; WIDTH]) -> u64 {
     if let Some(start) = bytes.first_chunk_mut() {
         *start = *window;
     }
-    u64::from_le_bytes(bytes).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    multiplied(u64::from_le_bytes(bytes))
+}
+
+#[inline]
+fn multiplied(bytes: u64) -> u64 {
+    bytes.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// How common windows are expected to be in values: those that many literals share are, and so are those of common letters.

@@ -73,7 +73,6 @@ pub use lint::{Provided, Surroundings, inspect, lint};
 pub use load::{Loaded, load, load_str, load_str_through, load_through};
 pub use pattern::{Pattern, Piece};
 pub use pipeline::{Pipelines, Source};
-pub use regex::compiles_surely;
 pub use rollup::{FieldType, Rollup, RollupKind};
 pub use rule::{Level, Logsource, RuleHeader, RuleSet};
 pub use suppress::Suppress;

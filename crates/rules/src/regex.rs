@@ -84,8 +84,7 @@ pub(crate) fn check(
 
 /// Whether it is known without compiling it that a regular expression compiles within [`REGEX_SIZE_LIMIT`]; `false` says nothing. To compile
 /// one takes a thousand times as long, and most of a rule set's are never used.
-#[must_use]
-pub fn compiles_surely(pattern: &str) -> bool {
+fn compiles_surely(pattern: &str) -> bool {
     regex_syntax::parse(pattern).is_ok_and(|hir| states(&hir) <= REGEX_SIZE_LIMIT / BYTES_PER_STATE)
 }
 
@@ -116,8 +115,9 @@ fn states(hir: &Hir) -> usize {
         }
         HirKind::Capture(capture) => states(&capture.sub).saturating_add(2),
         HirKind::Repetition(repetition) => {
-            let times = repetition.max.unwrap_or(repetition.min.saturating_add(1));
-            (states(&repetition.sub).saturating_add(2)).saturating_mul(times as usize + 1)
+            // `x*` is `x` and a way back; `x{3,}` is two more of it before.
+            let times = repetition.max.unwrap_or(repetition.min).max(1);
+            (states(&repetition.sub).saturating_add(2)).saturating_mul(times as usize)
         }
         HirKind::Concat(parts) | HirKind::Alternation(parts) => sum(parts),
     }
