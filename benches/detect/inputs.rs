@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use haechi_tests::{data, scratch};
 use tempfile::TempDir;
 
-/// Events of the adversarial file.
-const HOSTILE_EVENTS: usize = 20_000;
+/// Events of the adversarial file: as many as there are real ones, so that loading the rules weighs as much.
+const HOSTILE_EVENTS: usize = 100_000;
 
 /// What the runs read.
 pub(crate) struct Inputs {

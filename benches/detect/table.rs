@@ -161,5 +161,14 @@ impl Runs {
                 cpu(&self.peer_hostile)
             ),
         );
+        row(
+            "  the same, events alone",
+            "",
+            format!(
+                "{:.1} ×",
+                (cpu(&self.peer_hostile) - peer_loading) / (cpu(&self.haechi_hostile) - loading)
+            ),
+            String::new(),
+        );
     }
 }

@@ -126,13 +126,14 @@ impl<V: FnMut(u32)> Search<'_, V> {
     #[inline(never)] // Rare, and six loops call it.
     fn check(&mut self, at: usize, places: &[Place]) {
         for place in places {
+            let Some(start) = place.start(self.value, at) else {
+                continue;
+            };
             if self.found.contains(place.literal) {
                 continue;
             }
             let literal = self.needles.literal(place.literal);
-            let start = at.checked_sub(place.offset as usize);
-            let stands = start.and_then(|start| self.value.get(start..start + literal.len()));
-            if stands == Some(literal) {
+            if self.value.get(start..start + literal.len()) == Some(literal) {
                 self.found.insert(place.literal);
                 (self.visit)(place.literal);
             }
@@ -179,6 +180,15 @@ mod tests {
                 assert_eq!(found(&literals, alphabet).len(), 1, "{literals:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_literal_may_be_longer_than_what_is_looked_at_first() {
+        let literal = "ab".repeat(30_000) + "c";
+        let literals = BTreeSet::from([literal.clone(), "xyz".to_owned()]);
+        assert_eq!(found(&literals, &literal).len(), 1);
+        assert_eq!(found(&literals, &literal.replace('c', "d")).len(), 0);
+        assert_eq!(found(&literals, &format!("xyz{literal}")).len(), 2);
     }
 
     proptest! {

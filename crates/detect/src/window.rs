@@ -33,7 +33,41 @@ pub(crate) struct Place {
     /// The literal's index.
     pub(crate) literal: u32,
     /// Bytes before the window.
-    pub(crate) offset: u32,
+    offset: u16,
+    /// Bytes before the witness; [`NO_WITNESS`] where the literal is shorter than that.
+    before_witness: u16,
+    /// Four bytes of the literal, of those that the window has not where it can be. They are here, and the literal is not.
+    witness: [u8; 4],
+}
+
+const NO_WITNESS: u16 = u16::MAX;
+/// Windows are taken from so many bytes that a literal begins with.
+const BEGINNING: usize = 1 << 15;
+
+impl Place {
+    fn new(literal: &[u8], index: u32, offset: usize, width: usize) -> Self {
+        let behind = (offset + width).min(literal.len().saturating_sub(4));
+        let witness = literal.get(behind..).and_then(|rest| rest.first_chunk());
+        Self {
+            literal: index,
+            offset: offset as u16,
+            before_witness: witness.map_or(NO_WITNESS, |_| behind as u16),
+            witness: witness.copied().unwrap_or_default(),
+        }
+    }
+
+    /// Where the literal begins in `value` if this window of it stands at `at`; none where the value is known not to have it there.
+    #[inline]
+    pub(crate) fn start(&self, value: &[u8], at: usize) -> Option<usize> {
+        let start = at.checked_sub(usize::from(self.offset))?;
+        if self.before_witness != NO_WITNESS {
+            let rest = value.get(start + usize::from(self.before_witness)..)?;
+            if rest.first_chunk() != Some(&self.witness) {
+                return None;
+            }
+        }
+        Some(start)
+    }
 }
 
 impl<const WIDTH: usize, const STEP: usize> Windows<WIDTH, STEP> {
@@ -47,17 +81,15 @@ impl<const WIDTH: usize, const STEP: usize> Windows<WIDTH, STEP> {
     ) -> Self {
         let mut windows = Vec::new();
         for (literal, index) in literals {
-            let first = commonness.rarest(literal, WIDTH, STEP);
+            let beginning = literal.get(..BEGINNING).unwrap_or(literal);
+            let first = commonness.rarest(beginning, WIDTH, STEP);
             let rarest = literal
                 .array_windows::<WIDTH>()
                 .enumerate()
                 .skip(first)
                 .take(STEP);
             windows.extend(rarest.map(|(offset, bytes)| {
-                let place = Place {
-                    literal: index,
-                    offset: offset as u32,
-                };
+                let place = Place::new(literal, index, offset, WIDTH);
                 (product(bytes), place)
             }));
         }
@@ -169,7 +201,8 @@ impl Short {
         };
         let mut starts = Starts::default();
         for (literal, _) in four.clone() {
-            let first = commonness.rarest(literal, 4, 1);
+            let beginning = literal.get(..BEGINNING).unwrap_or(literal);
+            let first = commonness.rarest(beginning, 4, 1);
             starts.add(literal.get(first..).unwrap_or_default());
         }
         for (literal, _) in three.clone() {
