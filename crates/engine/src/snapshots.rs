@@ -31,7 +31,7 @@ pub(crate) struct Snapshots {
     /// The rules of which the current one says what they are, and those of which the one written since does.
     described: BTreeSet<[u8; 16]>,
     describes: BTreeSet<[u8; 16]>,
-    /// The next one is due at once.
+    /// The next one is due with the next commit.
     pressing: bool,
 }
 
@@ -74,12 +74,12 @@ impl Snapshots {
         self.applied = self.applied.saturating_add(bytes);
     }
 
-    /// The next one is to be written with the next commit: what is told in it must not be told again by who reads the current one.
+    /// The next one is to be written with the next commit, as when what is told in it must not be told again by who reads the current one.
     pub(crate) fn press(&mut self) {
         self.pressing = true;
     }
 
-    /// Whether the next one is due at once.
+    /// Whether the next one is to be written with the next commit, whatever else is.
     pub(crate) fn is_pressing(&self) -> bool {
         self.pressing
     }
@@ -87,6 +87,11 @@ impl Snapshots {
     /// Whether the one in force, should it be read under other rules, says what is needed to tell to its end what is open.
     pub(crate) fn describes(&self, mut open: impl Iterator<Item = [u8; 16]>) -> bool {
         open.all(|rule| self.described.contains(&rule))
+    }
+
+    /// Whether the one in force describes a rule that is not among these.
+    pub(crate) fn describes_others(&self, rules: &BTreeSet<[u8; 16]>) -> bool {
+        !self.described.is_subset(rules)
     }
 
     /// The one in force has been read; it has this many bytes, and says of these rules what they are.
@@ -167,7 +172,7 @@ pub(crate) fn send(
     index: u32,
     chunk: &[u8],
 ) -> Result<(), LogError> {
-    let key = format!("{}/{slot}/{index}", at.partition);
+    let key = format!("{}{index}", place_of(at.partition, slot));
     log.send(&Message {
         topic: &at.topic,
         partition: Some(at.partition),
@@ -175,6 +180,11 @@ pub(crate) fn send(
         payload: Some(chunk),
         headers: &[],
     })
+}
+
+/// What the keys of all chunks of a snapshot begin with.
+fn place_of(partition: i32, slot: u8) -> String {
+    format!("{partition}/{slot}/")
 }
 
 /// Why a snapshot could not be written.
@@ -215,11 +225,15 @@ pub(crate) fn read(
 ) -> Result<Result<(Gathered, usize), SnapshotError>, LogError> {
     let partition = u32::try_from(at.partition).unwrap_or(0);
     let mut gathering = Gathering::new(partition, name);
+    let own = place_of(at.partition, name.slot);
     log.read_back(at, name.from, &mut |record| {
-        record
-            .payload
-            .into_iter()
-            .for_each(|chunk| gathering.add(chunk));
+        // The other place may have a snapshot of the same offset.
+        let is_own = record
+            .key
+            .is_some_and(|key| key.starts_with(own.as_bytes()));
+        if let Some(chunk) = record.payload.filter(|_| is_own) {
+            gathering.add(chunk);
+        }
     })?;
     Ok(gathering.finish().map(|gathered| {
         let bytes = gathered.bytes();

@@ -5,6 +5,8 @@
 //! (without a snapshot: from its beginning), silently up to the offset that the previous owner had committed
 //! (whatever came of those records was committed with it), and aloud from there on.
 
+mod partition;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +19,8 @@ use tracing::{error, info, warn};
 use crate::error::{StageError, WorkerError};
 use crate::layout::Standing;
 use crate::settings;
-use crate::snapshots::{self, SnapshotFailure, Snapshots};
+use crate::snapshots;
+use partition::ExchangePartition;
 
 /// The exchange partitions of one worker.
 pub struct Stage2 {
@@ -27,62 +30,6 @@ pub struct Stage2 {
     spread: u32,
     budget: Budget,
     partitions: BTreeMap<TopicPartition, ExchangePartition>,
-}
-
-struct ExchangePartition {
-    merger: Merger,
-    /// Rules that have told something early and are gone since: read on beside the others up to what was committed.
-    retired: Option<Retired>,
-    snapshots: Snapshots,
-    /// Its state is still to be read back; nothing of it is applied before.
-    forgotten: bool,
-    /// Records before this offset have been answered for: they only rebuild the state.
-    committed: i64,
-    /// Records before this offset are from before the exchange has grown: not all of their groups are in this partition.
-    since: i64,
-    /// Whether it is committed over how many partitions the windows are spread.
-    said: bool,
-    position: i64,
-    /// When the replay began; taken when it is over.
-    replaying_since: Option<Instant>,
-}
-
-impl ExchangePartition {
-    /// Empty, at the beginning of the partition.
-    fn new(
-        plan: &Arc<Plan>,
-        budget: Budget,
-        at: &TopicPartition,
-        committed: i64,
-        standing: &Standing,
-        now: Instant,
-    ) -> Self {
-        let partition = u32::try_from(at.partition).unwrap_or(0);
-        Self {
-            merger: Merger::new(Arc::clone(plan), partition).within(budget),
-            retired: None,
-            snapshots: Snapshots::new(standing.snapshot, now),
-            forgotten: false,
-            committed,
-            since: standing.since,
-            said: standing.partitions.is_some(),
-            position: 0,
-            replaying_since: Some(now),
-        }
-    }
-
-    fn is_restored(&self) -> bool {
-        !self.forgotten && self.position >= self.committed
-    }
-
-    /// How it stands with the snapshot that is in force.
-    fn standing(&self, spread: u32) -> Standing {
-        Standing {
-            partitions: self.said.then_some(spread),
-            since: self.since,
-            snapshot: self.snapshots.name(),
-        }
-    }
 }
 
 /// How the state of a partition was found again.
@@ -144,13 +91,17 @@ impl Stage2 {
             .collect()
     }
 
-    /// What rules that are gone have left open in a partition, of which it is known what they were: to be told with the next commit, and
-    /// only there. Answers those rules too.
-    pub fn retire(&mut self) -> Option<(RuleSet, Vec<Outcome>)> {
-        let mut restored = self.partitions.values_mut().filter(|of| of.is_restored());
-        let partition = restored.find(|partition| partition.retired.is_some())?;
-        partition.snapshots.press();
-        partition.retired.take().map(Retired::leave)
+    /// What rules that went while nobody ran have left open, with these rules: to be told with the next commit, of which also
+    /// [`Self::write_snapshots`] is a part.
+    pub fn retire(&mut self) -> Vec<(RuleSet, Vec<Outcome>)> {
+        let restored = self.partitions.values_mut().filter(|of| of.is_restored());
+        restored
+            .filter_map(|partition| {
+                let retired = partition.retired.take()?;
+                partition.snapshots.press();
+                Some(retired.leave())
+            })
+            .collect()
     }
 
     /// Whether there is something to [`Self::retire`].
@@ -161,12 +112,22 @@ impl Stage2 {
     }
 
     /// From now on these rules hold. Rules that mean what they meant keep their windows, new ones begin with what comes; answers how
-    /// many kept them.
-    pub fn adopt(&mut self, plan: &Arc<Plan>) -> usize {
+    /// many kept them. What is still being read back is read back anew, for it may hold what rules that go have left open.
+    pub fn adopt(&mut self, plan: &Arc<Plan>, now: Instant) -> usize {
         self.plan = Arc::clone(plan);
-        let partitions = self.partitions.values_mut();
-        let kept = partitions.map(|partition| partition.merger.adopt(plan));
-        kept.max().unwrap_or(0)
+        let rules = plan.described().collect();
+        let mut kept = 0;
+        for (at, partition) in &mut self.partitions {
+            if !partition.is_restored() {
+                partition.forget(plan, self.budget, at, self.spread, now);
+                continue;
+            }
+            kept = kept.max(partition.merger.adopt(plan));
+            if partition.snapshots.describes_others(&rules) {
+                partition.snapshots.press();
+            }
+        }
+        kept
     }
 
     /// How far each partition has been read.
@@ -253,7 +214,11 @@ impl Stage2 {
             let restored = read.and_then(|(snapshot, bytes)| {
                 let plan = Arc::clone(&self.plan);
                 let described = snapshot.described()?;
-                let retired = Retired::of(&plan, number, &snapshot, spread, self.budget)?;
+                let retired = Retired::of(&plan, number, &snapshot, spread, self.budget);
+                let retired = retired.unwrap_or_else(|reason| {
+                    warn!(partition = %at, %reason, "rules that are gone may leave early findings open: what they were cannot be read");
+                    None
+                });
                 let (merger, unknown) = Merger::restore(plan, number, snapshot, spread)?;
                 Ok((merger, retired, unknown, described, bytes))
             });
@@ -284,44 +249,34 @@ impl Stage2 {
         })
     }
 
-    /// Writes the snapshot that is most overdue, if one is, as part of the open transaction. Answers its bytes.
+    /// Writes the snapshots that cannot wait and, of the others that are due, the one that is most overdue, as part of the open transaction.
+    /// Answers the bytes of each.
     ///
     /// # Errors
-    /// When the log does not take it, or a state cannot be written.
-    pub fn write_snapshot(
+    /// When the log does not take them, or a state cannot be written.
+    pub fn write_snapshots(
         &mut self,
         log: &mut dyn Log,
         now: Instant,
-    ) -> Result<Option<usize>, WorkerError> {
+    ) -> Result<Vec<usize>, WorkerError> {
         let Some(settings) = &self.settings else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
         let due = self.partitions.iter_mut().filter_map(|(at, partition)| {
-            let of = &mut partition.snapshots;
-            if !of.describes(partition.merger.open()) {
-                of.press();
-            }
-            let is_due = of.is_due(partition.position, settings.interval, now);
-            (is_due && partition.is_restored()).then_some((at, partition))
+            let is_due = partition.wants_snapshot(settings.interval, now);
+            is_due.then_some((at, partition))
         });
-        // One at a time: a commit is not to take longer than it must.
-        let urgency = |of: &Snapshots| (!of.is_pressing(), of.since());
-        let Some((at, partition)) = due.min_by_key(|(_, partition)| urgency(&partition.snapshots))
-        else {
-            return Ok(None);
-        };
-        let place = snapshots::place(settings, at);
-        let ExchangePartition {
-            merger,
-            snapshots,
-            position,
-            ..
-        } = partition;
-        let written = snapshots.write(merger, *position, &place, settings.chunk_bytes, log);
-        written.map(Some).map_err(|failure| match failure {
-            SnapshotFailure::Log(error) => error.into(),
-            SnapshotFailure::Stage(error) => error.into(),
-        })
+        let (mut chosen, others): (Vec<_>, Vec<_>) =
+            due.partition(|(_, partition)| partition.snapshots.is_pressing());
+        // Of those that can wait, one at a time: a commit is not to take longer than it must.
+        let others = others.into_iter();
+        chosen.extend(others.min_by_key(|(_, partition)| partition.snapshots.since()));
+        let mut written = Vec::new();
+        for (at, partition) in chosen {
+            let place = snapshots::place(settings, at);
+            written.push(partition.write_snapshot(&place, settings.chunk_bytes, log)?);
+        }
+        Ok(written)
     }
 
     /// Lets a partition go.
@@ -439,10 +394,7 @@ impl Stage2 {
     /// Forgets what was not committed, and with it every partition's state: [`Self::remember`] reads it back.
     pub fn forget(&mut self, now: Instant) {
         for (at, partition) in &mut self.partitions {
-            let (committed, standing) = (partition.committed, partition.standing(self.spread));
-            *partition =
-                ExchangePartition::new(&self.plan, self.budget, at, committed, &standing, now);
-            partition.forgotten = true;
+            partition.forget(&self.plan, self.budget, at, self.spread, now);
         }
     }
 

@@ -281,12 +281,12 @@ impl Worker {
                 offsets.extend(self.stage1.credential());
             }
         }
-        if let Some((rules, last_words)) = self.stage2.retire() {
+        for (rules, last_words) in self.stage2.retire() {
             self.emitter
                 .last_words(&rules, &last_words, self.log.as_mut())?;
         }
         let now = self.shared.clock.instant();
-        if let Some(bytes) = self.stage2.write_snapshot(self.log.as_mut(), now)? {
+        for bytes in self.stage2.write_snapshots(self.log.as_mut(), now)? {
             self.metrics.snapshot(bytes);
         }
         let changed: Vec<_> = self.stage1.offsets().chain(self.stage2.offsets()).collect();
@@ -298,7 +298,7 @@ impl Worker {
         self.stage1.committed();
         self.stage2.committed(self.shared.clock.instant());
         self.failures = 0;
-        self.dirty = self.stage2.has_retired();
+        self.dirty = false;
         self.uncommitted = 0;
         self.last_commit = self.shared.clock.instant();
         self.metrics.committed(started.elapsed());
@@ -330,15 +330,17 @@ impl Worker {
     }
 
     /// New rules are in force. What the old ones found is committed first, so that the change falls between two commits; rules that
-    /// mean what they meant keep their windows.
+    /// mean what they meant keep their windows. What those that go had open is told to its end in that commit, and the snapshots in it
+    /// know nothing of them any more.
     fn adopt(&mut self, release: Arc<Release>) -> Result<(), WorkerError> {
         let orphans = self.stage2.orphans(&release.program.aggregations);
         self.emitter.outcomes(&orphans, self.log.as_mut())?;
-        self.commit()?;
         let program = &release.program;
+        let now = self.shared.clock.instant();
+        let kept = self.stage2.adopt(&program.aggregations, now);
+        self.commit()?;
         self.stage1.adopt(program);
         self.partials = partials(&release, &self.shared.settings);
-        let kept = self.stage2.adopt(&program.aggregations);
         self.emitter.adopt(program);
         self.metrics.adopt(&release);
         self.last_announcement = None;

@@ -9,6 +9,9 @@ use crate::correlation::{Correlation, Referent};
 use crate::detection::{DetectionRule, Expr};
 use crate::rule::{Logsource, RuleHeader, RuleSet};
 
+/// The longest JSON, in bytes: a quarter of what brokers take in one message unless they are told otherwise. It is some five hundred detections.
+const LONGEST: usize = 256 << 10;
+
 /// A correlation and all that it refers to, as far as its findings need it: of detections what they say about themselves, not
 /// what they look for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,12 +43,10 @@ impl Excerpt {
         Some(cutter.excerpt)
     }
 
-    /// As JSON.
-    ///
-    /// # Errors
-    /// When a number in it is none that JSON has. What was loaded has none such.
-    pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(self)
+    /// As JSON; none where that would be too long, or too deep to be read again.
+    pub fn to_json(&self) -> Option<Vec<u8>> {
+        let json = serde_json::to_vec(self).ok()?;
+        (json.len() <= LONGEST && Self::from_json(&json).is_ok()).then_some(json)
     }
 
     /// Reads what [`Self::to_json`] wrote.
@@ -127,11 +128,22 @@ impl Cutter<'_> {
         let rule = self.rules.detections.get(index)?;
         let place = self.excerpt.detections.len();
         self.excerpt.detections.push(Named {
-            header: rule.header.clone(),
+            header: brief(&rule.header),
             alerts: rule.alerts,
         });
         self.detections.insert(index, place);
         Some(place)
+    }
+}
+
+/// What is told of a rule by whose match a finding came to be.
+fn brief(header: &RuleHeader) -> RuleHeader {
+    RuleHeader {
+        description: None,
+        author: None,
+        references: Vec::new(),
+        falsepositives: Vec::new(),
+        ..header.clone()
     }
 }
 
@@ -150,6 +162,7 @@ detection: {s: {A: b}, condition: s}
 ---
 title: Failed logon
 name: failed
+tags: [attack.t1110]
 logsource: {product: windows}
 detection: {s: {EventID: 4625}, condition: s}
 ---
@@ -202,6 +215,11 @@ correlation:
             rules.correlations[0].condition
         );
         assert_eq!(joined.detections[1].header, rules.detections[1].header);
+        assert_eq!(
+            joined.detections[1].header.tags,
+            ["attack.t1110"],
+            "what alerts show"
+        );
         assert_eq!(then.field("host", 1), "Computer");
         assert_eq!(Excerpt::of(&rules, 2), None);
     }

@@ -51,19 +51,7 @@ pub(crate) fn check(
         );
         return None;
     }
-    if !compiles_surely(whole)
-        && let Err(error) = ::regex::RegexBuilder::new(whole)
-            .size_limit(REGEX_SIZE_LIMIT)
-            .build()
-    {
-        let message = match error {
-            ::regex::Error::CompiledTooBig(limit) => {
-                format!(
-                    "this regular expression needs more than {limit} bytes once compiled; use smaller repetitions"
-                )
-            }
-            other => format!("not a regular expression: {other}"),
-        };
+    if let Err(message) = compiles(whole) {
         report.add(&codes::BAD_REGEX, value.span, message);
         return None;
     }
@@ -80,6 +68,23 @@ pub(crate) fn check(
         );
     }
     Some(())
+}
+
+/// Whether a regular expression compiles within [`REGEX_SIZE_LIMIT`]; if not, why.
+pub(crate) fn compiles(whole: &str) -> Result<(), String> {
+    if compiles_surely(whole) {
+        return Ok(());
+    }
+    let built = ::regex::RegexBuilder::new(whole)
+        .size_limit(REGEX_SIZE_LIMIT)
+        .build();
+    match built {
+        Ok(_) => Ok(()),
+        Err(::regex::Error::CompiledTooBig(limit)) => Err(format!(
+            "this regular expression needs more than {limit} bytes once compiled; use smaller repetitions"
+        )),
+        Err(other) => Err(format!("not a regular expression: {other}")),
+    }
 }
 
 /// Whether it is known without compiling it that a regular expression compiles within [`REGEX_SIZE_LIMIT`]; `false` says nothing. To compile

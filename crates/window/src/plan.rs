@@ -143,8 +143,8 @@ impl Plan {
         nodes.chain(rollups).collect()
     }
 
-    /// The fingerprints of the rules that tell early.
-    pub(crate) fn described(&self) -> impl Iterator<Item = Fingerprint> + '_ {
+    /// The fingerprints of the rules of which a snapshot says what they are: those that tell early.
+    pub fn described(&self) -> impl Iterator<Item = [u8; 16]> + '_ {
         let early = self.nodes.iter().filter(|node| node.excerpt.is_some());
         early.map(|node| node.fingerprint)
     }

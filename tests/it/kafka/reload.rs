@@ -134,56 +134,73 @@ fn last_tellings(client: &Client, app: &App) -> Vec<(Value, usize)> {
     ids.into_iter().map(of_id).collect()
 }
 
-#[test]
-fn rules_taken_away_while_nobody_runs_leave_nothing_open() {
-    let client = Client::required();
-    let mut app = App::new(&client, "orphans");
+/// An app of one early rule, its one finding open, told twice.
+fn with_an_open_finding(client: &Client, name: &str) -> (App, Running) {
+    let mut app = App::new(client, name);
     app.lateness = "5s";
     app.idle_timeout = "2s";
+    app.reload_interval = "300ms";
     // So the only snapshot is the one that early findings themselves ask for.
     app.snapshots = "1h";
     app.rule(&FIRST.replace("timespan: 10s", "timespan: 1h, emit: early"));
     let app = app.created();
-    let rules = app.rules[0].clone();
-    let tell = |process: &mut Running, events: &[Value], state: &str, revision: u64| {
-        client.produce_records(&app.topics[0], events);
-        process.until(WAIT, &format!("revision {revision} is {state}"), |_| {
-            let tellings = last_tellings(&client, &app);
-            let [(last, 1)] = &tellings[..] else {
-                return None;
-            };
-            let emission = &last["emission"];
-            (emission["revision"] == revision && emission["state"] == state).then_some(())
-        });
-    };
     let mut process = app.run();
     wait_until_ready(&mut process);
-    let three: Vec<Value> = (1..=3)
-        .map(|second| event(second, "failed", "eve"))
-        .collect();
-    tell(&mut process, &three, "open", 0);
+    let failed = |second| event(second, "failed", "eve");
+    client.produce_records(&app.topics[0], &[failed(1), failed(2), failed(3)]);
+    await_telling(client, &app, &mut process, "open", 0);
     // Behind the snapshot.
-    tell(&mut process, &[event(4, "failed", "eve")], "open", 1);
-    let _ = process.kill();
+    client.produce_records(&app.topics[0], &[failed(4)]);
+    await_telling(client, &app, &mut process, "open", 1);
+    (app, process)
+}
 
-    std::fs::write(&rules, ADDED).unwrap();
-    let mut process = app.run();
-    tell(&mut process, &[], "withdrawn", 2);
-    let _ = process.kill();
+fn await_telling(client: &Client, app: &App, process: &mut Running, state: &str, revision: u64) {
+    process.until(WAIT, &format!("revision {revision} is {state}"), |_| {
+        let tellings = last_tellings(client, app);
+        let [(last, 1)] = &tellings[..] else {
+            return None;
+        };
+        let emission = &last["emission"];
+        (emission["revision"] == revision && emission["state"] == state).then_some(())
+    });
+}
 
-    // Nobody is told again.
+/// Whoever comes next has nothing more to tell of it.
+fn assert_told_no_more(client: &Client, app: &App) {
     let process = app.run();
     let before = client.read(&app.topic("alerts")).len();
     client.produce_records(&app.topics[0], &[event(5, "reset", "eve")]);
     client.wait_for(&app.topic("alerts"), before + 1, WAIT);
     process.terminate();
     let _ = process.wait(Duration::from_secs(30)).succeeded();
-    let tellings = last_tellings(&client, &app);
+    let tellings = last_tellings(client, app);
     assert_eq!(tellings.len(), 1, "{tellings:#?}");
     let (last, times) = &tellings[0];
-    assert_eq!(
-        (&last["emission"]["state"], *times),
-        (&json!("withdrawn"), 1)
-    );
+    let emission = &last["emission"];
+    assert_eq!((&emission["state"], *times), (&json!("withdrawn"), 1));
+    assert_eq!(emission["revision"], 2);
     assert_eq!(last["title"], "three");
+}
+
+#[test]
+fn rules_taken_away_while_nobody_runs_leave_nothing_open() {
+    let client = Client::required();
+    let (app, process) = with_an_open_finding(&client, "orphans");
+    let _ = process.kill();
+    std::fs::write(&app.rules[0], ADDED).unwrap();
+    let mut process = app.run();
+    await_telling(&client, &app, &mut process, "withdrawn", 2);
+    let _ = process.kill();
+    assert_told_no_more(&client, &app);
+}
+
+#[test]
+fn what_a_reload_takes_away_is_not_taken_away_again() {
+    let client = Client::required();
+    let (app, mut process) = with_an_open_finding(&client, "withdrawn");
+    std::fs::write(&app.rules[0], ADDED).unwrap();
+    await_telling(&client, &app, &mut process, "withdrawn", 2);
+    let _ = process.kill();
+    assert_told_no_more(&client, &app);
 }

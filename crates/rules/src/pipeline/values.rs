@@ -126,7 +126,11 @@ impl Change {
                     vec![Test::Compare(CompareOp::Eq, number)]
                 }
             }
-            Self::Regex(letters) => vec![Test::Regex(letters.regex(&text.pattern))],
+            Self::Regex(letters) => {
+                let regex = letters.regex(&text.pattern);
+                crate::regex::compiles(&regex)?;
+                vec![Test::Regex(regex)]
+            }
             Self::Case(case) => again(between(&text.pattern, |literal| {
                 Pattern::literal(case.apply(literal))
             })),

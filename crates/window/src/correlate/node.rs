@@ -237,7 +237,7 @@ impl Tree<'_> {
         let (fields, value_fields) = (of(&names), of(rule.kind.fields()));
         let fingerprint = self.fingerprint(&rule, path, &fields, &value_fields);
         let is_early = rule.emit == Emission::Early && path.is_empty() && !self.suppresses;
-        let excerpt = is_early.then(|| Excerpt::of(self.rules, index)?.to_json().ok());
+        let excerpt = is_early.then(|| Excerpt::of(self.rules, index)?.to_json());
         self.nodes.push(Node {
             excerpt: excerpt.flatten(),
             index,
