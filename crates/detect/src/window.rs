@@ -9,8 +9,8 @@ const BITS_PER_DENSE_WINDOW: usize = 32;
 /// … and where that makes a bitmap of less than so many bits, which stays in the first cache.
 const BITS_PER_WINDOW_OF_FEW: usize = 128;
 const FEW_BITS: usize = 1 << 16;
-/// Up to so many beginnings of short literals, looking for each kind in a walk of its own costs less memory and hardly more time.
-const FEW_SHORT: usize = 32;
+/// Up to so many beginnings of short literals, the bitmaps behind are smaller than one that is asked first.
+const FEW_SHORT: usize = 1000;
 /// Bits for one entry of the table of places.
 const BITS_PER_BUCKET: usize = 16;
 
