@@ -20,38 +20,47 @@ const OLDEST_IN_INTERVALS: u32 = 60;
 /// The snapshots of one exchange partition.
 #[derive(Debug)]
 pub(crate) struct Snapshots {
-    /// The one that the committed offset names, and its bytes.
-    current: Option<(SnapshotName, usize)>,
+    /// The one that the committed offset names.
+    current: Option<Kept>,
     /// The one that was written since the last commit.
-    written: Option<(SnapshotName, usize)>,
+    written: Option<Kept>,
     /// Bytes of exchange records applied since the current one was written.
     applied: usize,
     /// When the current one was written or read.
     since: Instant,
-    /// The rules of which the current one says what they are, and those of which the one written since does.
-    described: BTreeSet<[u8; 16]>,
-    describes: BTreeSet<[u8; 16]>,
     /// The next one is due with the next commit.
     pressing: bool,
+}
+
+/// What is known of a snapshot.
+#[derive(Debug)]
+struct Kept {
+    name: SnapshotName,
+    /// Its size; 0 while that is not known.
+    bytes: usize,
+    /// The rules of which it says what they are.
+    described: BTreeSet<[u8; 16]>,
 }
 
 impl Snapshots {
     /// With the snapshot that is in force, if there is one.
     pub(crate) fn new(current: Option<SnapshotName>, now: Instant) -> Self {
         Self {
-            current: current.map(|name| (name, 0)),
+            current: current.map(|name| Kept {
+                name,
+                bytes: 0,
+                described: BTreeSet::new(),
+            }),
             written: None,
             applied: 0,
             since: now,
-            described: BTreeSet::new(),
-            describes: BTreeSet::new(),
             pressing: false,
         }
     }
 
     /// The one in force.
     pub(crate) fn name(&self) -> Option<SnapshotName> {
-        self.current.map(|(name, _)| name)
+        self.current.as_ref().map(|kept| kept.name)
     }
 
     /// When the one in force was written or read.
@@ -66,7 +75,10 @@ impl Snapshots {
 
     /// The one to name beside the partition's offset.
     pub(crate) fn newest(&self) -> Option<SnapshotName> {
-        self.written.or(self.current).map(|(name, _)| name)
+        self.written
+            .as_ref()
+            .or(self.current.as_ref())
+            .map(|kept| kept.name)
     }
 
     /// An exchange record of this many bytes was applied.
@@ -86,19 +98,21 @@ impl Snapshots {
 
     /// Whether the one in force, should it be read under other rules, says what is needed to tell to its end what is open.
     pub(crate) fn describes(&self, mut open: impl Iterator<Item = [u8; 16]>) -> bool {
-        open.all(|rule| self.described.contains(&rule))
+        let current = self.current.as_ref();
+        open.all(|rule| current.is_some_and(|kept| kept.described.contains(&rule)))
     }
 
     /// Whether the one in force describes a rule that is not among these.
     pub(crate) fn describes_others(&self, rules: &BTreeSet<[u8; 16]>) -> bool {
-        !self.described.is_subset(rules)
+        let current = self.current.as_ref();
+        current.is_some_and(|kept| !kept.described.is_subset(rules))
     }
 
     /// The one in force has been read; it has this many bytes, and says of these rules what they are.
     pub(crate) fn restored(&mut self, bytes: usize, described: BTreeSet<[u8; 16]>, now: Instant) {
-        self.described = described;
-        if let Some((_, known)) = &mut self.current {
-            *known = bytes;
+        if let Some(current) = &mut self.current {
+            current.bytes = bytes;
+            current.described = described;
         }
         self.applied = 0;
         self.since = now;
@@ -107,10 +121,8 @@ impl Snapshots {
     /// Whether a snapshot at this offset is worth its bytes: reading the exchange again would be longer than reading the snapshot.
     pub(crate) fn is_due(&self, offset: i64, every: Duration, now: Instant) -> bool {
         let age = now.duration_since(self.since);
-        let (last, bytes) = match self.current {
-            Some((name, bytes)) => (name.offset, bytes),
-            None => (0, 0),
-        };
+        let current = self.current.as_ref();
+        let (last, bytes) = current.map_or((0, 0), |kept| (kept.name.offset, kept.bytes));
         self.pressing
             || offset > last
                 && age >= every
@@ -127,7 +139,8 @@ impl Snapshots {
         log: &mut dyn Log,
     ) -> Result<usize, SnapshotFailure> {
         let (_, from) = log.bounds(at)?;
-        let slot = self.current.map_or(0, |(name, _)| 1 - name.slot.min(1));
+        let current = self.current.as_ref();
+        let slot = current.map_or(0, |kept| 1 - kept.name.slot.min(1));
         let mut sent = Ok(());
         let mut bytes = 0;
         let written = merger.snapshot(offset, limit, &mut |index, chunk| {
@@ -147,8 +160,11 @@ impl Snapshots {
             slot,
             from,
         };
-        self.written = Some((name, bytes));
-        self.describes = merger.described().collect();
+        self.written = Some(Kept {
+            name,
+            bytes,
+            described: merger.described().collect(),
+        });
         Ok(bytes)
     }
 
@@ -156,7 +172,6 @@ impl Snapshots {
     pub(crate) fn committed(&mut self, now: Instant) {
         if let Some(written) = self.written.take() {
             self.current = Some(written);
-            self.described = std::mem::take(&mut self.describes);
             self.pressing = false;
             self.applied = 0;
             self.since = now;

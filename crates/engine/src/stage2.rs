@@ -213,7 +213,7 @@ impl Stage2 {
             let spread = (name.offset < partition.since).then_some(self.spread);
             let restored = read.and_then(|(snapshot, bytes)| {
                 let plan = Arc::clone(&self.plan);
-                let described = snapshot.described()?;
+                let described = snapshot.described();
                 let retired = Retired::of(&plan, number, &snapshot, spread, self.budget);
                 let retired = retired.unwrap_or_else(|reason| {
                     warn!(partition = %at, %reason, "rules that are gone may leave early findings open: what they were cannot be read");

@@ -4,7 +4,6 @@
 //! early what it is. Under those that are gone the state is read back too, beside that of the rules of today, and goes on silently
 //! up to where the work was left; what is open there is withdrawn, as it is when rules change in a running worker.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use haechi_rules::{Excerpt, RuleSet};
@@ -15,7 +14,7 @@ use crate::frame::{Fingerprint, FrameError};
 use crate::merger::Merger;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
-use crate::snapshot::{Chunk, Gathered, Kind, SnapshotError};
+use crate::snapshot::{Gathered, SnapshotError};
 use crate::tables::Tables;
 
 /// What the rules of a snapshot that tell early, and are of the plan no longer, have left open in one exchange partition.
@@ -39,13 +38,13 @@ impl Retired {
         budget: Budget,
     ) -> Result<Option<Self>, SnapshotError> {
         let (mut rules, mut gone) = (RuleSet::default(), FxHashSet::default());
-        for (fingerprint, excerpt) in told_early(snapshot)? {
+        for (fingerprint, excerpt) in &snapshot.rules {
             // One that another release wrote, and that says what this one does not know, cannot be told to its end.
-            if plan.member(&fingerprint).is_none()
-                && let Ok(excerpt) = Excerpt::from_json(&excerpt)
+            if plan.member(fingerprint).is_none()
+                && let Ok(excerpt) = Excerpt::from_json(excerpt)
             {
                 excerpt.add_to(&mut rules);
-                gone.insert(fingerprint);
+                gone.insert(*fingerprint);
             }
         }
         if rules.correlations.is_empty() {
@@ -80,29 +79,4 @@ impl Retired {
         let words = self.merger.last_words(|rule| self.gone.contains(rule));
         (self.rules, words)
     }
-}
-
-impl Gathered {
-    /// The fingerprints of the rules that it says all about, should they be taken away.
-    ///
-    /// # Errors
-    /// When it is damaged, or written in another layout.
-    pub fn described(&self) -> Result<BTreeSet<[u8; 16]>, SnapshotError> {
-        let told = told_early(self)?;
-        Ok(told
-            .into_iter()
-            .map(|(fingerprint, _)| fingerprint)
-            .collect())
-    }
-}
-
-fn told_early(snapshot: &Gathered) -> Result<Vec<(Fingerprint, Vec<u8>)>, SnapshotError> {
-    let mut found = Vec::new();
-    for chunk in &snapshot.chunks {
-        let chunk = Chunk::decode(chunk)?;
-        if chunk.kind == Kind::Rule {
-            found.push((chunk.rule, chunk.body.rest().to_vec()));
-        }
-    }
-    Ok(found)
 }

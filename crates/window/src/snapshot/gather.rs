@@ -1,9 +1,12 @@
 //! Finding the chunks of a snapshot among others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Chunk, Kind, SnapshotError, SnapshotName};
-use crate::frame::corrupt;
+use crate::frame::{Fingerprint, corrupt};
+
+/// Rules that tell early, by their fingerprints, as JSON.
+pub(crate) type Rules = BTreeMap<Fingerprint, Vec<u8>>;
 
 /// Looks for the chunks of one snapshot.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub struct Gathering {
 #[derive(Debug)]
 pub struct Gathered {
     pub(crate) chunks: Vec<Vec<u8>>,
+    /// What it says of rules.
+    pub(crate) rules: Rules,
 }
 
 impl Gathered {
@@ -27,6 +32,12 @@ impl Gathered {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.chunks.iter().map(Vec::len).sum()
+    }
+
+    /// The fingerprints of the rules that it says all about, should they be taken away.
+    #[must_use]
+    pub fn described(&self) -> BTreeSet<[u8; 16]> {
+        self.rules.keys().copied().collect()
     }
 }
 
@@ -61,13 +72,14 @@ impl Gathering {
     pub fn finish(self) -> Result<Gathered, SnapshotError> {
         self.whole()
             .map_err(|error| self.damage.clone().unwrap_or(error))
-            .map(|count| Gathered {
+            .map(|(count, rules)| Gathered {
                 chunks: self.chunks.into_values().take(count).collect(),
+                rules,
             })
     }
 
-    /// Checks that everything is there. Answers how many chunks there are before the end.
-    fn whole(&self) -> Result<usize, SnapshotError> {
+    /// Checks that everything is there. Answers how many chunks there are before the end, and what they say of rules.
+    fn whole(&self) -> Result<(usize, Rules), SnapshotError> {
         let ends = |(index, bytes): (&u32, &Vec<u8>)| match Chunk::decode(bytes) {
             Ok(chunk) if chunk.kind == Kind::End => Some(*index),
             _ => None,
@@ -83,14 +95,19 @@ impl Gathering {
         found
     }
 
-    fn ends_at(&self, end: u32) -> Result<usize, SnapshotError> {
+    fn ends_at(&self, end: u32) -> Result<(usize, Rules), SnapshotError> {
+        let mut rules = BTreeMap::new();
         let mut digest = blake3::Hasher::new();
         let mut count: u32 = 0;
         for (index, bytes) in self.chunks.range(..end) {
             if *index != count {
                 break;
             }
-            digest.update(&Chunk::decode(bytes)?.sum);
+            let chunk = Chunk::decode(bytes)?;
+            digest.update(&chunk.sum);
+            if chunk.kind == Kind::Rule {
+                rules.insert(chunk.rule, chunk.body.rest().to_vec());
+            }
             count += 1;
         }
         if count != end {
@@ -104,6 +121,6 @@ impl Gathering {
         if counted != count as usize || said != digest || digest != self.name.digest {
             return Err(corrupt("its chunks are not those that it was written with").into());
         }
-        Ok(counted)
+        Ok((counted, rules))
     }
 }
